@@ -1,0 +1,1 @@
+"""Head-of-line blocking, seen and measured."""

@@ -1,0 +1,126 @@
+"""What happened, where and when: one JSON object per line, one schema for library, labs and pages.
+
+A trace is a list of events. Every event has a ``time`` in seconds, a ``where`` (the host or the part that saw it) and a
+name; what else it must carry is said by the table `EVENTS`, and `validate` holds an event against it. Names are written
+``subject.verb``: what it happened to, and what happened.
+
+The clock is the recorder's: real time in the labs, so that events can be laid beside a capture; virtual time in
+`sleepy.sim`. Nothing is recorded unless somebody passed a `Trace`, and whoever passes one decides where events go.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import NamedTuple, Self
+
+_SCALARS = (str, int, float, bool, type(None))
+Value = str | int | float | bool | None
+
+# --8<-- [start:events]
+EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    # name: the fields it must carry; more are allowed
+    "request.queued": ("id", "target"),  # a caller asked
+    "request.sent": ("id", "connection"),  # its bytes were handed to the transport
+    "request.done": ("id", "status"),  # its whole answer has arrived
+    "request.failed": ("id", "error"),  # it ends without an answer
+    "request.retried": ("id", "error"),  # it goes to another connection
+    "connection.dialed": ("connection", "address"),  # a connection is there
+    "connection.closed": ("connection", "reason"),
+    "link.lost": ("link", "index", "size"),  # the link dropped its index-th packet (counted from 1)
+    "link.held": ("link", "seconds"),  # the link delayed a packet by as much
+    "lab.phase": ("phase",),  # a lab began its next part
+})
+# --8<-- [end:events]
+
+
+class Event(NamedTuple):
+    """One thing that happened.
+
+    Attributes:
+        time: When, in seconds on the recorder's clock.
+        where: The host or part that saw it, such as ``client``.
+        name: What happened: a key of `EVENTS`.
+        fields: What else is known: JSON scalars by name.
+    """
+
+    time: float
+    where: str
+    name: str
+    fields: Mapping[str, Value]
+
+    def to_json(self) -> str:
+        """The event as one line of JSON, without the line's end."""
+        return json.dumps({"time": self.time, "where": self.where, "event": self.name, **self.fields})
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """Read one line back.
+
+        Raises:
+            ValueError: The line is not an event of this schema; the message says why.
+        """
+        record = json.loads(line)
+        if not isinstance(record, dict):
+            raise ValueError(f"not an event: {line!r}")
+        try:
+            time, where, name = record.pop("time"), record.pop("where"), record.pop("event")
+        except KeyError as missing:
+            raise ValueError(f"an event needs {missing}: {line!r}") from None
+        event = cls(float(time), str(where), str(name), record)
+        validate(event)
+        return event
+
+
+def validate(event: Event) -> None:
+    """Hold an event against the schema.
+
+    Raises:
+        ValueError: An unknown name, a missing field, or a value that is not a JSON scalar.
+    """
+    required = EVENTS.get(event.name)
+    if required is None:
+        raise ValueError(f"unknown event {event.name!r}; known are {', '.join(EVENTS)}")
+    missing = [field for field in required if field not in event.fields]
+    if missing:
+        raise ValueError(f"{event.name} lacks {', '.join(missing)}")
+    for field, value in event.fields.items():
+        if not isinstance(value, _SCALARS):
+            raise ValueError(f"{event.name}.{field} is {type(value).__name__}; a trace holds JSON scalars only")
+
+
+class Trace:
+    """A recorder: stamps events with time and place and passes them on.
+
+    Args:
+        where: The host or part whose events these are.
+        clock: Gives the time in seconds.
+        sink: Is called with every event, at once; ``list.append`` will do.
+    """
+
+    __slots__ = ("_clock", "_sink", "where")
+
+    def __init__(self, where: str, clock: Callable[[], float], sink: Callable[[Event], object]) -> None:
+        self.where = where
+        self._clock = clock
+        self._sink = sink
+
+    def __call__(self, name: str, /, **fields: Value) -> None:
+        """Record that ``name`` happened now.
+
+        Raises:
+            ValueError: The event is not one of the schema (see `EVENTS`).
+        """
+        event = Event(self._clock(), self.where, name, fields)
+        validate(event)
+        self._sink(event)
+
+
+def read(lines: Iterable[str]) -> Iterator[Event]:
+    """Read a trace, line by line; empty lines are passed over.
+
+    Raises:
+        ValueError: A line is not an event of this schema.
+    """
+    for line in lines:
+        if line.strip():
+            yield Event.from_json(line)
