@@ -3,8 +3,8 @@
 Three contenders send the same requests one after another, each to a port of its own, so that each meets the same link
 afresh and its packets can be told apart in a capture. Rules:
 
-1. Request ``index`` of a contender is due ``index * interval`` seconds after its first, answered or not: an open loop, since a
-   client that waits for answers would slow down together with what it measures.
+1. Request ``index`` of a contender is due ``index * interval`` seconds after its first, answered or not: an open loop,
+   since a client that waits for answers would slow down together with what it measures.
 2. A slow response is named in the request: ``GET /<contender>/<index>?wait=<seconds>``. So the server decides nothing,
    and a capture alone tells the culprits from the innocent.
 3. Within each run of ``slow_one_in`` requests exactly one is slow, at a place drawn from the seed: as many culprits
