@@ -284,7 +284,7 @@ def _drop_list(indexes: Iterable[object]) -> tuple[int, ...]:
     try:
         listed = set(indexes)
     except TypeError:
-        listed = {indexes}
+        listed = {None}
     numbers = {index for index in listed if type(index) is int and index >= 1}
     if numbers != listed:
         raise ValueError(f"drop is {indexes!r}, but it lists packets by their index, and the first packet is 1")
