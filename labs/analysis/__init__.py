@@ -1,0 +1,1 @@
+"""What two captures, one on each side of a router, tell about what went on between the peers."""
