@@ -73,7 +73,7 @@ def read(path: Path) -> list[Segment]:
             that was cut short.
     """
     try:
-        with RawPcapReader(str(path)) as reader:
+        with path.open("rb") as file, RawPcapReader(file) as reader:
             if isinstance(reader, RawPcapNgReader):
                 raise CaptureError(f"{path} is a pcapng file; the labs write and read classic pcap")
             header = _link_header(path, int(reader.linktype))
