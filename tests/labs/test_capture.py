@@ -67,6 +67,14 @@ def test_what_is_not_tcp_over_ipv4_is_skipped(tmp_path: Path) -> None:
     assert [found.sequence for found in read(path)] == [5]
 
 
+def test_segments_come_in_the_order_of_their_times(tmp_path: Path) -> None:
+    """Rule 1."""
+    packets = [segment(seq=sequence) for sequence in range(3)]
+    for packet, time in zip(packets, (2.0, 1.0, 3.0), strict=True):
+        packet.time = time
+    assert [found.sequence for found in read(capture(tmp_path, *packets))] == [1, 0, 2]
+
+
 def test_padding_is_no_payload(tmp_path: Path) -> None:
     """Rule 2: a short frame on Ethernet has zeros behind the packet."""
     padded = Ether(src="00:00:00:00:00:01", dst="00:00:00:00:00:02") / segment() / Padding(b"\0" * 6)
