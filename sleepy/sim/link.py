@@ -199,13 +199,11 @@ class Carrier:
             return self._lose("mtu")
         sent = now
         if link.rate is not None:
-            waiting = (self._free - now) * link.rate / 8
-            if waiting > 0:
-                if link.queue is not None and waiting + size > link.queue:  # rule 2
-                    return self._lose("queue")
-                sent = self._free
-            sent += size * 8 / link.rate  # rule 3
-            self._free = sent
+            idle = max(now, self._free)
+            waiting = round((idle - now) * link.rate / 8)
+            if waiting and link.queue is not None and waiting + size > link.queue:  # rule 2
+                return self._lose("queue")
+            sent = self._free = idle + size * 8 / link.rate  # rule 3
         if counted and self.counted in self._drop:  # rule 4
             return self._lose("drop")
         if link.burst is not None and self._in_bad_spell(link.burst):
