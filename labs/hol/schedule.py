@@ -15,7 +15,6 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from typing import NamedTuple
 
 from labs.scenario import Scenario
 
@@ -48,7 +47,8 @@ class Plan:
     port: int
 
 
-class Target(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Target:
     """A request's path, read back.
 
     Attributes:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labs.hol.schedule import contenders, parse_target, target, waits
+from labs.hol.schedule import Target, contenders, parse_target, target, waits
 from labs.scenario import Scenario, find
 
 
@@ -56,7 +56,7 @@ def test_nothing_is_slow_where_the_scenario_does_not_say_so() -> None:
 def test_a_path_reads_back_as_it_was_written(index: int, milliseconds: int) -> None:
     """Rule 2."""
     wait = milliseconds / 1000
-    assert parse_target(target("pipeline-1", index, wait)) == ("pipeline-1", index, wait)
+    assert parse_target(target("pipeline-1", index, wait)) == Target("pipeline-1", index, wait)
 
 
 @pytest.mark.parametrize(
