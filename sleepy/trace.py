@@ -11,25 +11,27 @@ The clock is the recorder's: real time in the labs, so that events can be laid b
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 _SCALARS = (str, int, float, bool, type(None))
 Value = str | int | float | bool | None
 
 # --8<-- [start:events]
-EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType({
-    # name: the fields it must carry; more are allowed
-    "request.queued": ("id", "target"),  # a caller asked
-    "request.sent": ("id", "connection"),  # its bytes were handed to the transport
-    "request.done": ("id", "status"),  # its whole answer has arrived
-    "request.failed": ("id", "error"),  # it ends without an answer
-    "request.retried": ("id", "error"),  # it goes to another connection
-    "connection.dialed": ("connection", "address"),  # a connection is there
-    "connection.closed": ("connection", "reason"),
-    "link.lost": ("link", "index", "size"),  # the link dropped its index-th packet (counted from 1)
-    "link.held": ("link", "seconds"),  # the link delayed a packet by as much
-    "lab.phase": ("phase",),  # a lab began its next part
-})
+EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        # name: the fields it must carry; more are allowed
+        "request.queued": ("id", "target"),  # a caller asked
+        "request.sent": ("id", "connection"),  # its bytes were handed to the transport
+        "request.done": ("id", "status"),  # its whole answer has arrived
+        "request.failed": ("id", "error"),  # it ends without an answer
+        "request.retried": ("id", "error"),  # it goes to another connection
+        "connection.dialed": ("connection", "address"),  # a connection is there
+        "connection.closed": ("connection", "reason"),
+        "link.lost": ("link", "index", "size"),  # the link dropped its index-th packet (counted from 1)
+        "link.held": ("link", "seconds"),  # the link delayed a packet by as much
+        "lab.phase": ("phase",),  # a lab began its next part
+    }
+)
 # --8<-- [end:events]
 
 
@@ -40,13 +42,13 @@ class Event(NamedTuple):
         time: When, in seconds on the recorder's clock.
         where: The host or part that saw it, such as ``client``.
         name: What happened: a key of `EVENTS`.
-        fields: What else is known: JSON scalars by name.
+        fields: What else is known: JSON scalars (`Value`) by name.
     """
 
     time: float
     where: str
     name: str
-    fields: Mapping[str, Value]
+    fields: Mapping[str, Any]
 
     def to_json(self) -> str:
         """The event as one line of JSON, without the line's end."""
@@ -59,9 +61,10 @@ class Event(NamedTuple):
         Raises:
             ValueError: The line is not an event of this schema; the message says why.
         """
-        record = json.loads(line)
-        if not isinstance(record, dict):
+        loaded: object = json.loads(line)
+        if not isinstance(loaded, dict):
             raise ValueError(f"not an event: {line!r}")
+        record = cast("dict[str, Any]", loaded)
         try:
             time, where, name = record.pop("time"), record.pop("where"), record.pop("event")
         except KeyError as missing:

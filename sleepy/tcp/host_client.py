@@ -1,0 +1,210 @@
+"""HostClient: many connections to one peer, one request on each at a time.
+
+A request takes a free connection, or a new one, or its turn; `sleepy.tcp.pool` decides which. Since a connection never
+carries two requests at once, a slow answer delays nobody but its own caller. This is fasthttp's HostClient.
+
+When a connection is lost, its request may go to another, under these rules:
+
+1. Only if it is idempotent (or its caller says so): the peer may have executed it.
+2. At most ``max_attempts`` times in all, and never after a timeout, nor after an answer that was too large: these would
+   only come again.
+3. A connection that has served before, and ends without one byte of answer, was most likely closed by the peer while it
+   stood idle. The first such loss does not count as an attempt, and all idle connections are closed with it: they have
+   stood idle longer, so the next attempt takes a fresh one.
+"""
+
+import asyncio
+import ssl
+
+from sleepy.tcp.connection import Connection
+from sleepy.tcp.errors import ConnectionClosed, NoFreeConnections
+from sleepy.tcp.http1 import Http1
+from sleepy.tcp.messages import Response
+from sleepy.tcp.peer_client import Exchange, PeerClient
+from sleepy.tcp.pool import ConnectionPool, PoolStrategy
+from sleepy.trace import Trace
+
+
+class HostClient(PeerClient):
+    """A pool of connections to one peer.
+
+    Args:
+        addr: ``host:port``, or several with commas between, to be used in turn (fasthttp: Addr).
+        max_conns: How many connections may be open or being dialed at once (MaxConns).
+        max_conn_wait_timeout: How long a request may wait for a connection when no more are allowed, in seconds
+            (MaxConnWaitTimeout); None for as long as its own deadline allows. fasthttp does not wait by default.
+        max_idle_conn_duration: How long a connection may stand idle, in seconds (MaxIdleConnDuration); None for ever.
+        max_conn_duration: How old a connection may grow, in seconds (MaxConnDuration); None for any age.
+        pool_strategy: ``lifo`` takes the connection used last, ``fifo`` the one idle longest (ConnPoolStrategy).
+        max_attempts: How often an idempotent request is tried in all (MaxIdemponentCallAttempts).
+        dial_timeout: The longest a dial may take, in seconds (DialTimeout).
+        max_response_body_size: The longest body accepted, in bytes (MaxResponseBodySize); None for any.
+        tls: Speak TLS, with this context (TLSConfig); None for plain TCP.
+        codec: How requests and responses look as bytes; `Http1` if None.
+        trace: Is told what happens; None for nobody.
+
+    Raises:
+        ValueError: An option that makes no sense; the message says which.
+    """
+
+    def __init__(
+        self,
+        addr: str,
+        *,
+        max_conns: int = 512,
+        max_conn_wait_timeout: float | None = None,
+        max_idle_conn_duration: float | None = 10.0,
+        max_conn_duration: float | None = None,
+        pool_strategy: PoolStrategy = "lifo",
+        max_attempts: int = 5,
+        dial_timeout: float = 3.0,
+        max_response_body_size: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        codec: Http1 | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        super().__init__(
+            addr,
+            max_attempts=max_attempts,
+            dial_timeout=dial_timeout,
+            max_response_body_size=max_response_body_size,
+            tls=tls,
+            codec=codec,
+            trace=trace,
+        )
+        self._pool = ConnectionPool[Connection[Response], Exchange](
+            max_conns,
+            max_idle_duration=max_idle_conn_duration,
+            max_duration=max_conn_duration,
+            strategy=pool_strategy,
+        )
+        self._max_conn_wait_timeout = max_conn_wait_timeout
+        self._serving: dict[Connection[Response], Exchange] = {}
+        self._cleaner: asyncio.TimerHandle | None = None
+
+    @property
+    def conns_count(self) -> int:
+        """Connections open or being dialed (fasthttp: ConnsCount)."""
+        return self._pool.conns_count
+
+    @property
+    def idle_conns_count(self) -> int:
+        """Connections that serve nobody (IdleConnsCount)."""
+        return self._pool.idle_count
+
+    @property
+    def max_conns(self) -> int:
+        """How many connections may be open or being dialed. Raising it serves callers in line (SetMaxConns)."""
+        return self._pool.max_conns
+
+    @max_conns.setter
+    def max_conns(self, limit: int) -> None:
+        self._pool.max_conns = limit
+        self._settle()
+
+    def close_idle_connections(self) -> None:
+        """Close the connections that serve nobody (CloseIdleConnections)."""
+        for connection in self._pool.discard_idle():
+            connection.close()
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """See `PeerClient.close`."""
+        await super().close(timeout)
+        if self._cleaner is not None:
+            self._cleaner.cancel()
+            self._cleaner = None
+
+    # --8<-- [start:submit]
+    def _submit(self, exchange: Exchange) -> None:
+        self._pool.enter(exchange)
+        self._settle()
+        if (
+            self._max_conn_wait_timeout is not None
+            and exchange.connection is None
+            and self._pool.waiting_count > self._pool.dialing_count  # no dial is under way for it
+        ):
+            asyncio.get_running_loop().call_later(self._max_conn_wait_timeout, self._wait_is_over, exchange)
+
+    def _settle(self) -> None:
+        """Do what the pool decides."""
+        loop = asyncio.get_running_loop()
+        orders = self._pool.settle(loop.time())
+        for connection in orders.close:
+            connection.close()
+        for exchange, connection in orders.serve:
+            self._serving[connection] = exchange
+            self._send(exchange, connection)
+        for _ in range(orders.dials):
+            self._dial(self._opened, self._dial_failed)
+        expiry = self._pool.next_expiry() if self._cleaner is None else None
+        if expiry is not None:
+            self._cleaner = loop.call_at(expiry, self._clean)
+
+    # --8<-- [end:submit]
+
+    def _opened(self, connection: Connection[Response]) -> None:
+        self._pool.dialed(connection, asyncio.get_running_loop().time())
+        self._settle()
+
+    def _dial_failed(self, error: Exception) -> None:
+        exchange = self._pool.dial_failed()
+        if exchange is not None:
+            exchange.fail(error)
+        self._settle()
+
+    def received(self, connection: Connection[Response], message: Response) -> None:
+        """See `sleepy.tcp.connection.Owner`."""
+        self._serving.pop(connection).succeed(message)
+        if message.keep_alive:
+            self._pool.release(connection, asyncio.get_running_loop().time())
+        else:
+            self._pool.discard(connection)
+            connection.close()
+        self._settle()
+
+    def _lost(self, connection: Connection[Response], error: Exception) -> None:
+        self._pool.discard(connection)
+        exchange = self._serving.pop(connection, None)
+        if exchange is not None:
+            self._retry_or_fail(exchange, error)
+        self._settle()
+
+    # --8<-- [start:retry]
+    def _retry_or_fail(self, exchange: Exchange, error: Exception) -> None:
+        if isinstance(error, ConnectionClosed) and error.stale:  # rule 3
+            self.close_idle_connections()
+        self._count_failure(exchange, error)
+        if exchange.answer.done() or not (exchange.idempotent and self._may_repeat(exchange, error)):  # rules 1 and 2
+            exchange.fail(error)
+            return
+        exchange.connection = None
+        self._pool.enter(exchange)
+        self._note("request.retried", exchange, error=repr(error))
+
+    # --8<-- [end:retry]
+
+    def _abandon(self, exchange: Exchange) -> None:
+        connection = exchange.connection
+        if connection is None:
+            self._pool.leave(exchange)
+        elif self._serving.get(connection) is exchange:  # its answer may still come: nobody else must get it
+            del self._serving[connection]
+            self._pool.discard(connection)
+            connection.abort()
+            self._settle()
+
+    def _wait_is_over(self, exchange: Exchange) -> None:
+        if exchange.connection is None and self._pool.leave(exchange):
+            exchange.fail(
+                NoFreeConnections(
+                    f"no free connection within {self._max_conn_wait_timeout:g} s: "
+                    f"{self._pool.conns_count} of {self._pool.max_conns} are open or being dialed, "
+                    f"{self._pool.idle_count} idle, {self._pool.waiting_count} more requests in line"
+                )
+            )
+
+    def _clean(self) -> None:
+        self._cleaner = None
+        for connection in self._pool.discard_expired(asyncio.get_running_loop().time()):
+            connection.close()
+        self._settle()

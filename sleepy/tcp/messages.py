@@ -1,0 +1,212 @@
+"""Requests, responses and their headers, as values.
+
+RFC 9110 in four sentences: a request names a method and a target; a response carries a status; both carry *fields* (header
+lines) and perhaps a *body*. Field names ignore case. A name may come several times, and a list may be spread over those
+lines: joined by commas they mean the same (section 5.3). How all this looks as bytes is `http1`'s business.
+
+Most programs read two or three fields of a response, if any, so a received header block is kept as it came and cut into
+lines when somebody looks.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from sleepy.tcp.errors import LocalProtocolError
+
+TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110, section 5.6.2
+VALUE = r"[\t\x20-\x7e\x80-\xff]*"  # RFC 9110, section 5.5: no CR, LF, NUL or other controls
+_LINE = re.compile(f"{TOKEN}:{VALUE}")
+_TOKEN = re.compile(TOKEN)
+_TARGET = re.compile(r"[\x21-\x7e]+")
+
+# RFC 9110, section 9.2.2: doing it twice is doing it once.
+IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+HeaderLines = Mapping[str, str] | list[tuple[str, str]] | tuple[tuple[str, str], ...]
+
+
+class Headers:
+    """A header block: a multi-map from names, whatever their case, to values. It does not change.
+
+    Args:
+        lines: Names and values, in the order in which they are to be sent.
+
+    Raises:
+        LocalProtocolError: A name that is not a token, or a value with a line break or another control character: sent as
+            it is, it could be read as a second field or a second message (RFC 9110, section 5.5).
+    """
+
+    __slots__ = ("_lines", "_raw")
+
+    def __init__(self, lines: HeaderLines = ()) -> None:
+        pairs = list(lines.items() if isinstance(lines, Mapping) else lines)
+        self._lines: list[tuple[str, str]] | None = pairs
+        for name, value in pairs:
+            if not _LINE.fullmatch(f"{name}:{value}"):
+                raise LocalProtocolError(f"the field {name!r}: {value!r} has characters that may not be sent")
+        self._raw = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in pairs)
+
+    @classmethod
+    def received(cls, raw: bytes) -> "Headers":
+        """Keep a block of lines that was already found to be well-formed; each line ends in CR LF."""
+        headers = cls.__new__(cls)
+        headers._lines, headers._raw = None, raw  # noqa: SLF001 -- its own
+        return headers
+
+    @property
+    def raw(self) -> bytes:
+        """The block as bytes, every line with its CR LF."""
+        return self._raw
+
+    def items(self) -> list[tuple[str, str]]:
+        """Every line's name and value, in order."""
+        if self._lines is None:
+            lines = self._raw.decode("latin-1").split("\r\n")[:-1]
+            cut = (line.partition(":") for line in lines)
+            self._lines = [(name, value.strip(" \t")) for name, _, value in cut]
+        return self._lines
+
+    def get_all(self, name: str) -> list[str]:
+        """The values of every line of that name, in order."""
+        wanted = name.lower()
+        return [value for name, value in self.items() if name.lower() == wanted]
+
+    def get(self, name: str, default: str = "") -> str:
+        """The values of that name, joined by a comma and a space; ``default`` if there are none."""
+        return ", ".join(self.get_all(name)) or default
+
+    def __getitem__(self, name: str) -> str:
+        values = self.get_all(name)
+        if not values:
+            raise KeyError(name)
+        return ", ".join(values)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self.get_all(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name.lower() for name, _ in self.items()))
+
+    def __len__(self) -> int:
+        return len(self.items())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return _folded(self) == _folded(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(_folded(self)))
+
+    def __repr__(self) -> str:
+        return f"Headers({self.items()!r})"
+
+
+def _folded(headers: Headers) -> list[tuple[str, str]]:
+    return [(name.lower(), value) for name, value in headers.items()]
+
+
+def _as_headers(lines: "Headers | HeaderLines") -> Headers:
+    return lines if isinstance(lines, Headers) else Headers(lines)
+
+
+@dataclass(slots=True, init=False)
+class Request:
+    """What is asked.
+
+    Args:
+        method: Such as ``GET``; upper and lower case differ.
+        url: An absolute URL, or just path and query: ``/search?q=1``.
+        headers: Fields to send. ``Host``, ``Content-Length`` and ``User-Agent`` are added unless they are here.
+        body: Bytes to send after the header.
+        idempotent: Whether it may be sent again when it is not known whether the peer has executed it. By default its
+            method decides (RFC 9110, section 9.2.2).
+
+    Attributes:
+        keep_alive: On a received request, whether the peer will send another on the same connection.
+
+    Raises:
+        LocalProtocolError: The method is not a token, or the URL holds blanks, line breaks or characters beyond ASCII,
+            which must be percent-encoded first.
+    """
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+    idempotent: bool
+    keep_alive: bool
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: Headers | HeaderLines = (),
+        body: bytes = b"",
+        *,
+        idempotent: bool | None = None,
+    ) -> None:
+        if not _TOKEN.fullmatch(method):
+            raise LocalProtocolError(f"{method!r} is not a method")
+        if not _TARGET.fullmatch(url):
+            raise LocalProtocolError(f"{url!r} has characters that must be percent-encoded")
+        self.method = method
+        self.url = url
+        self.headers = _as_headers(headers)
+        self.body = body
+        self.idempotent = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
+        self.keep_alive = True
+
+    @property
+    def target(self) -> str:
+        """What stands in the request line: path and query (RFC 9112, section 3.2.1)."""
+        if self.url.startswith("/") or self.url == "*":
+            return self.url
+        parts = urlsplit(self.url)
+        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+@dataclass(slots=True, init=False)
+class Response:
+    """What is answered.
+
+    Attributes:
+        status: The status code, 100 to 599.
+        body: The whole body, with any transfer coding undone.
+        headers: Its fields.
+        reason: The phrase behind the status; the usual one unless given.
+        keep_alive: Whether the connection may serve another request after this answer. A handler that sets it to False
+            makes the server say ``Connection: close``.
+    """
+
+    status: int
+    body: bytes
+    headers: Headers
+    reason: str
+    keep_alive: bool
+
+    def __init__(
+        self,
+        status: int = 200,
+        body: bytes = b"",
+        headers: Headers | HeaderLines = (),
+        reason: str | None = None,
+        *,
+        keep_alive: bool = True,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = _as_headers(headers)
+        self.reason = usual_reason(status) if reason is None else reason
+        self.keep_alive = keep_alive
+
+
+def usual_reason(status: int) -> str:
+    """The phrase RFC 9110 gives a status code; empty if it has none."""
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

@@ -1,0 +1,149 @@
+"""PipelineClient: many requests at once on few connections to one peer.
+
+Requests go out without waiting for answers, as many as come in one turn of the event loop in one write; this makes them
+cheap. Answers come in order; this makes them hostages: use it for peers whose answers are quick and equally quick, and read
+the lesson on head-of-line blocking first. `sleepy.tcp.pipeline` decides which connection takes which request. This is
+fasthttp's PipelineClient.
+
+When a connection is lost, requests that were not written move to another, and so do idempotent ones that were (at most
+``max_attempts`` times); the rest fail. A request whose caller gives up after it was written still gets its answer, which
+is read and thrown away: those behind it need theirs.
+"""
+
+import asyncio
+import ssl
+
+from sleepy.tcp.connection import Connection
+from sleepy.tcp.http1 import Http1
+from sleepy.tcp.messages import Response
+from sleepy.tcp.peer_client import Exchange, PeerClient
+from sleepy.tcp.pipeline import Lane, Pipeline
+from sleepy.trace import Trace
+
+
+class PipelineClient(PeerClient):
+    """Pipelined connections to one peer.
+
+    Args:
+        addr: ``host:port``, or several with commas between, to be used in turn (fasthttp: Addr).
+        max_conns: How many connections there may be (MaxConns).
+        max_pending_requests: How many requests may be pending on each (MaxPendingRequests).
+        max_batch_delay: How long a request may wait for others to be written with it, in seconds (MaxBatchDelay).
+        max_attempts: How often an idempotent request is tried in all.
+        dial_timeout: The longest a dial may take, in seconds (DialTimeout).
+        max_response_body_size: The longest body accepted, in bytes; None for any.
+        tls: Speak TLS, with this context (TLSConfig); None for plain TCP.
+        codec: How requests and responses look as bytes; `Http1` if None.
+        trace: Is told what happens; None for nobody.
+
+    Raises:
+        ValueError: An option that makes no sense; the message says which.
+    """
+
+    def __init__(
+        self,
+        addr: str,
+        *,
+        max_conns: int = 1,
+        max_pending_requests: int = 1024,
+        max_batch_delay: float = 0.0,
+        max_attempts: int = 5,
+        dial_timeout: float = 3.0,
+        max_response_body_size: int | None = None,
+        tls: ssl.SSLContext | None = None,
+        codec: Http1 | None = None,
+        trace: Trace | None = None,
+    ) -> None:
+        super().__init__(
+            addr,
+            max_attempts=max_attempts,
+            dial_timeout=dial_timeout,
+            max_response_body_size=max_response_body_size,
+            tls=tls,
+            codec=codec,
+            trace=trace,
+        )
+        self._pipeline = Pipeline[Exchange](max_conns, max_pending_requests)
+        self._max_batch_delay = max_batch_delay
+        self._connection_of: dict[Lane[Exchange], Connection[Response]] = {}
+        self._lane_of: dict[Connection[Response], Lane[Exchange]] = {}
+        self._dialing: set[Lane[Exchange]] = set()
+        self._batching: set[Lane[Exchange]] = set()
+
+    # --8<-- [start:submit]
+    def _submit(self, exchange: Exchange) -> None:
+        self._serve(self._pipeline.add(exchange))
+
+    def _serve(self, lane: Lane[Exchange]) -> None:
+        """A lane has got something to write: write it now or a little later, or dial if nobody has yet."""
+        if lane in self._connection_of:
+            if not self._max_batch_delay:
+                self._write(lane)
+            elif lane not in self._batching:
+                self._batching.add(lane)
+                asyncio.get_running_loop().call_later(self._max_batch_delay, self._write, lane)
+        elif lane not in self._dialing:
+            self._dialing.add(lane)
+            self._dial(lambda connection: self._opened(lane, connection), lambda error: self._dial_failed(lane, error))
+
+    def _write(self, lane: Lane[Exchange]) -> None:
+        self._batching.discard(lane)
+        connection = self._connection_of.get(lane)
+        if connection is not None:  # it may have been lost while the batch gathered
+            for exchange in lane.write():
+                self._send(exchange, connection)
+
+    # --8<-- [end:submit]
+
+    def _opened(self, lane: Lane[Exchange], connection: Connection[Response]) -> None:
+        self._dialing.discard(lane)
+        self._connection_of[lane] = connection
+        self._lane_of[connection] = lane
+        self._write(lane)
+
+    def _dial_failed(self, lane: Lane[Exchange], error: Exception) -> None:
+        self._dialing.discard(lane)
+        waiting, _ = self._pipeline.remove(lane)
+        for exchange in waiting:
+            exchange.fail(error)
+
+    # --8<-- [start:received]
+    def received(self, connection: Connection[Response], message: Response) -> None:
+        """See `sleepy.tcp.connection.Owner`."""
+        lane = self._lane_of[connection]
+        lane.answered().succeed(message)
+        if not message.keep_alive:
+            self._forget(connection, lane)
+            connection.close()
+            survivors, _ = self._pipeline.remove(lane, last_answer=True)
+            self._move(survivors, "the peer closes the connection")
+
+    # --8<-- [end:received]
+
+    def _lost(self, connection: Connection[Response], error: Exception) -> None:
+        lane = self._lane_of.get(connection)
+        if lane is None:
+            return  # its last answer has come
+        self._forget(connection, lane)
+        for exchange in lane.written:
+            self._count_failure(exchange, error)
+        survivors, lost = self._pipeline.remove(lane)
+        given_up = [exchange for exchange in survivors if not self._may_repeat(exchange, error)]
+        for exchange in lost + given_up:
+            exchange.fail(error)
+        self._move([exchange for exchange in survivors if exchange not in given_up], repr(error))
+
+    def _move(self, survivors: list[Exchange], why: str) -> None:
+        survivors = [exchange for exchange in survivors if not exchange.answer.done()]
+        for exchange in survivors:
+            exchange.connection = None
+            self._note("request.retried", exchange, error=why)
+        lane = self._pipeline.add_first(survivors)
+        if lane is not None:
+            self._serve(lane)
+
+    def _forget(self, connection: Connection[Response], lane: Lane[Exchange]) -> None:
+        del self._connection_of[lane], self._lane_of[connection]
+
+    def _abandon(self, exchange: Exchange) -> None:
+        self._pipeline.withdraw(exchange)

@@ -1,0 +1,200 @@
+"""Which connection serves whom? Decisions only: no socket, no clock, nothing awaited.
+
+One connection carries one request at a time, so nobody ever waits behind somebody else's slow answer; whoever finds no
+connection free gets a new one, as long as there are fewer than ``max_conns``, and after that waits in line. These are the
+ideas of fasthttp's HostClient. What its users suffered from is settled by five rules:
+
+1. **A slot is a connection that is open or being dialed.** There are never more slots than ``max_conns``, and the count is
+   never wrong, because it is not a counter: it is the size of what is there.
+2. **Nobody owns a dial.** A caller who must wait stands in line, and takes the first connection that comes free, dialed or
+   released. If he gives up the dial goes on, for the next in line or for the pool: slow dials are never paid for twice.
+3. **There are as many dials under way as callers in line, if slots allow.** Whatever ends (a dial, a connection, a
+   caller's patience) is followed by `settle`, which starts what this rule asks for: no wake-up is ever lost.
+4. **First come, first served.** A connection that comes free goes to the head of the line before anybody new may take it.
+5. **Age is checked when a connection is taken**, not only by a cleaner: one that has been idle or alive too long is closed,
+   never handed out.
+
+Idle connections are kept in the order of their release. *LIFO* takes the one used last: it is the likeliest to be alive,
+and the others grow old and are closed, so that the pool shrinks to what the load needs. *FIFO* takes the one idle longest,
+which spreads the load and keeps every connection of a burst alive.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+C = TypeVar("C")  # a connection
+W = TypeVar("W")  # a caller in line
+
+PoolStrategy = Literal["lifo", "fifo"]
+
+
+@dataclass(slots=True)
+class Orders(Generic[C, W]):
+    """What the pool wants done now.
+
+    Attributes:
+        serve: Who gets which connection.
+        dials: How many connections to dial.
+        close: Connections to close; the pool has forgotten them.
+    """
+
+    serve: list[tuple[W, C]] = field(default_factory=list[tuple[W, C]])
+    dials: int = 0
+    close: list[C] = field(default_factory=list[C])
+
+
+class ConnectionPool(Generic[C, W]):
+    """The connections to one peer, and the callers in line for them.
+
+    Args:
+        max_conns: How many may be open or being dialed at once (fasthttp: MaxConns).
+        max_idle_duration: How long a connection may stand idle, in seconds (MaxIdleConnDuration); None for ever.
+        max_duration: How old a connection may grow, in seconds (MaxConnDuration); None for ever.
+        strategy: ``lifo`` or ``fifo`` (ConnPoolStrategy).
+
+    Raises:
+        ValueError: A limit that leaves no room for anything, or an unknown strategy.
+    """
+
+    def __init__(
+        self,
+        max_conns: int,
+        *,
+        max_idle_duration: float | None = None,
+        max_duration: float | None = None,
+        strategy: PoolStrategy = "lifo",
+    ) -> None:
+        if strategy not in {"lifo", "fifo"}:
+            raise ValueError(f"pool strategy {strategy!r}: there are 'lifo' and 'fifo'")
+        for name, duration in (("max_idle_duration", max_idle_duration), ("max_duration", max_duration)):
+            if duration is not None and duration <= 0:
+                raise ValueError(f"{name} of {duration} s would close every connection at once; None means no limit")
+        self._max_idle_duration = max_idle_duration
+        self._max_duration = max_duration
+        self._strategy = strategy
+        self._born: dict[C, float] = {}  # every open connection, and since when it is open
+        self._idle: dict[C, float] = {}  # those that serve nobody, and since when; in the order of their release
+        self._line: deque[W] = deque()
+        self._dialing = 0
+        self.max_conns = max_conns
+
+    @property
+    def max_conns(self) -> int:
+        """How many may be open or being dialed. Call `settle` after raising it: callers may be in line."""
+        return self._max_conns
+
+    @max_conns.setter
+    def max_conns(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"max_conns of {limit} would let nobody through; the least is 1")
+        self._max_conns = limit
+
+    @property
+    def conns_count(self) -> int:
+        """Slots in use: connections open or being dialed (rule 1)."""
+        return len(self._born) + self._dialing
+
+    @property
+    def idle_count(self) -> int:
+        """Connections that serve nobody."""
+        return len(self._idle)
+
+    @property
+    def dialing_count(self) -> int:
+        """Connections being dialed."""
+        return self._dialing
+
+    @property
+    def waiting_count(self) -> int:
+        """Callers in line."""
+        return len(self._line)
+
+    # --8<-- [start:acquire]
+    def enter(self, caller: W) -> None:
+        """Stand in line for a connection. `settle` says who is served."""
+        self._line.append(caller)
+
+    def settle(self, now: float) -> Orders[C, W]:
+        """Decide what happens next; to be called after every change.
+
+        Args:
+            now: The present, in seconds.
+        """
+        orders = Orders[C, W]()
+        while self._line and self._idle:  # rule 4
+            connection = self._next_idle()
+            if self._outlived(connection, now):  # rule 5
+                self.discard(connection)
+                orders.close.append(connection)
+            else:
+                del self._idle[connection]
+                orders.serve.append((self._line.popleft(), connection))
+        orders.dials = min(len(self._line) - self._dialing, self._max_conns - self.conns_count)  # rule 3
+        orders.dials = max(orders.dials, 0)
+        self._dialing += orders.dials
+        return orders
+
+    # --8<-- [end:acquire]
+
+    def leave(self, caller: W) -> bool:
+        """A caller gave up: take him out of the line. False if he has been served already."""
+        try:
+            self._line.remove(caller)
+        except ValueError:
+            return False
+        return True
+
+    def dialed(self, connection: C, now: float) -> None:
+        """A dial succeeded: its connection joins the idle, from where `settle` gives it to the head of the line."""
+        self._dialing -= 1
+        self._born[connection] = now
+        self._idle[connection] = now
+
+    def dial_failed(self) -> W | None:
+        """A dial failed: give the caller who is to hear of it, the head of the line. None if nobody waits any more."""
+        self._dialing -= 1
+        return self._line.popleft() if self._line else None
+
+    def release(self, connection: C, now: float) -> None:
+        """A connection has done its work and may serve again."""
+        if connection in self._born:
+            self._idle[connection] = now
+
+    def discard(self, connection: C) -> bool:
+        """Forget a connection, whether it was busy or idle: it is closed or about to be. False if it was unknown."""
+        self._idle.pop(connection, None)
+        return self._born.pop(connection, None) is not None
+
+    def discard_idle(self) -> list[C]:
+        """Forget all idle connections; they are to be closed."""
+        idle = list(self._idle)
+        for connection in idle:
+            self.discard(connection)
+        return idle
+
+    def discard_expired(self, now: float) -> list[C]:
+        """Forget the idle connections that outlived their time; they are to be closed."""
+        expired = [connection for connection in self._idle if self._outlived(connection, now)]
+        for connection in expired:
+            self.discard(connection)
+        return expired
+
+    def next_expiry(self) -> float | None:
+        """When the next idle connection will have outlived its time, in seconds; None if none ever will."""
+        return min((self._end(connection) for connection in self._idle), default=None) if self._mortal else None
+
+    def _next_idle(self) -> C:
+        return next(reversed(self._idle) if self._strategy == "lifo" else iter(self._idle))
+
+    @property
+    def _mortal(self) -> bool:
+        return self._max_idle_duration is not None or self._max_duration is not None
+
+    def _end(self, connection: C) -> float:
+        idle = float("inf") if self._max_idle_duration is None else self._idle[connection] + self._max_idle_duration
+        life = float("inf") if self._max_duration is None else self._born[connection] + self._max_duration
+        return min(idle, life)
+
+    def _outlived(self, connection: C, now: float) -> bool:
+        return now >= self._end(connection)
