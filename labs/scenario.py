@@ -2,7 +2,7 @@
 
 A lab's folder holds ``scenario.toml``. Its top says what the lab is about; each table is one scenario. Within a scenario,
 ``link`` gives the figures of the link in both directions, ``to_server`` and ``to_client`` add to or override them for one
-direction, and all the rest belongs to the lab. Figures of a link are those of `sleepy.sim.Link`: seconds, shares between
+direction, and all the rest belongs to the lab; of that, what makes the server slow has a name that begins with ``slow_``. Figures of a link are those of `sleepy.sim.Link`: seconds, shares between
 0 and 1, bits per second.
 """
 
@@ -42,8 +42,9 @@ class Scenario:
     figures: Mapping[str, Any]
 
     def without_impairment(self) -> "Scenario":
-        """The same experiment on a perfect link: what a lab must find no effect in."""
-        return replace(self, to_server=Link(), to_client=Link())
+        """The same experiment on a perfect link to a quick server: what a lab must find no effect in."""
+        figures = {name: figure for name, figure in self.figures.items() if not name.startswith("slow_")}
+        return replace(self, to_server=Link(), to_client=Link(), figures=figures)
 
 
 @dataclass(frozen=True, slots=True)
