@@ -33,6 +33,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from labs.scenario import Scenario
+from sleepy.sim import Link
+
 ROLES = ("server", "router", "client")
 POLL = 0.02  # seconds between two looks at the folder
 
@@ -51,13 +54,13 @@ class AbandonedError(MeetingError):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the roles are to do.
+    """What the roles are to do, complete: they read no scenario of their own and so cannot disagree.
 
     Attributes:
-        lab: The lab's name.
-        scenario: The scenario's name.
+        scenario: What is to be played; without impairment if there is to be none.
         seed: What the run's choices are drawn from.
         impairment: What bends the link: ``netem``, ``nfqueue``, ``relay`` or ``off``.
+        package: Where the lab's programs are: its modules ``server`` and ``client``.
         ports: The server's port for each contender, as the captures show it.
         listen: Where the server listens for each contender, (host, port).
         dial: Where the client connects to for each contender, (host, port): the same, unless a relay stands between.
@@ -65,15 +68,15 @@ class Order:
         right: The router's address on the server's side.
     """
 
-    lab: str
-    scenario: str
+    scenario: Scenario
     seed: int
     impairment: str
+    package: str
     ports: Mapping[str, int]
     listen: Mapping[str, tuple[str, int]]
     dial: Mapping[str, tuple[str, int]]
-    left: str = "127.0.0.1"
-    right: str = "127.0.0.1"
+    left: str
+    right: str
 
     def to_json(self) -> str:
         """The order as JSON."""
@@ -83,6 +86,10 @@ class Order:
     def from_json(cls, text: str) -> Self:
         """Read one back."""
         raw: dict[str, Any] = json.loads(text)
+        scenario: dict[str, Any] = raw["scenario"]
+        for way in ("to_server", "to_client"):
+            scenario[way] = Link(**scenario[way])
+        raw["scenario"] = Scenario(**scenario)
         for name in ("listen", "dial"):
             raw[name] = {contender: (str(host), int(port)) for contender, (host, port) in raw[name].items()}
         return cls(**raw)

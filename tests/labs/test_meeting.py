@@ -9,15 +9,26 @@ from pathlib import Path
 import pytest
 
 from labs.meeting import AbandonedError, Convener, Meeting, MeetingError, Order, RoleFailedError, meetings
+from labs.scenario import Scenario
+from sleepy.sim import Burst, Link
 
 ORDER = Order(
-    lab="hol",
-    scenario="lost-segment",
+    scenario=Scenario(
+        "hol",
+        "lost-segment",
+        "some are lost",
+        Link(delay=0.02),
+        Link(burst=Burst(0.1, 2), rate=1e6, drop=[3]),
+        {"requests": 9},
+    ),
     seed=7,
     impairment="nfqueue",
+    package="labs.hol",
     ports={"pipeline-1": 8001},
     listen={"pipeline-1": ("10.0.0.2", 8001)},
     dial={"pipeline-1": ("127.0.0.1", 9001)},
+    left="10.0.1.1",
+    right="10.0.2.1",
 )
 
 HOLD_THE_LEASH = """

@@ -1,0 +1,119 @@
+"""The kernel's own bent link: netem, on the way out of both router interfaces.
+
+netem delays what an interface *sends*. One direction of the link is therefore the qdisc of the interface on the far side:
+what leaves to the right is the link to the server, what leaves to the left the link to the client. It cannot lose chosen
+packets; that is the firewall's part, before the qdisc.
+
+Where netem and `Link` differ:
+
+1. netem reorders whenever there is jitter, unless there is a rate: with a rate, each packet follows the one before it. So
+   ordered jitter gets a rate so high that it does not count; unordered jitter with a rate cannot be had.
+2. netem's queue is counted in packets, those on the wire included. `Link.queue` is counted in bytes, the wire apart. The
+   limit is made for packets of full size; without a queue in the scenario it is out of reach.
+3. Chance is drawn by the kernel: it does not repeat itself with the seed. Where a verdict depends on which packet is
+   lost, use a drop list.
+4. Bursts and an MTU of the link's own are not done.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from types import TracebackType
+from typing import Any, Self
+
+from pyroute2 import IPRoute
+
+from labs.impairment.firewall import Firewall
+from labs.interfaces import by_address
+from sleepy.sim import Link
+
+_FRAME = 1514  # bytes: a full Ethernet frame, which is what netem counts
+_NO_LIMIT = 100_000  # packets
+_NO_RATE = 2**32 - 1  # bytes per second: the most a 32-bit rate can say
+
+
+class Netem:
+    """netem on both interfaces, and the drop lists in the firewall.
+
+    Args:
+        to_server: The link from the client to the server.
+        to_client: The link from the server to the client.
+        ports: The server's ports.
+        left: The router's address on the client's side.
+        right: The router's address on the server's side.
+
+    Raises:
+        ValueError: A figure that netem cannot do (see the module's list).
+    """
+
+    def __init__(self, to_server: Link, to_client: Link, ports: Sequence[int], left: str, right: str) -> None:
+        self._links = (to_server, to_client)
+        self._qdiscs = {right: settings(to_server), left: settings(to_client)}
+        self._ports = ports
+        self._indexes: list[int] = []
+
+    def __enter__(self) -> Self:
+        """Raises: OSError or NetlinkError: no privilege, no sch_netem, no nftables."""
+        with ExitStack() as stack:
+            self._firewall = stack.enter_context(Firewall())
+            self._firewall.drop(self._ports, *self._links)
+            self._ip = stack.enter_context(closing(IPRoute()))
+            for address, figures in self._qdiscs.items():
+                index = by_address(self._ip, address).index
+                self._ip.tc("replace", "netem", index, handle="1:", **figures)
+                stack.callback(self._ip.tc, "del", index=index, handle="1:", root=True)
+                self._indexes.append(index)
+            self._undo = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def sockets(self) -> Sequence[int]:
+        """None: the kernel does it all."""
+        return ()
+
+    def serve(self) -> float | None:
+        """Nothing: the kernel does it all."""
+        return None
+
+    def statistics(self) -> Mapping[str, object]:
+        """What the firewall dropped, and what netem did: by chance, or because its limit was reached."""
+        dropped = [
+            qdisc.get_attr("TCA_STATS2").get_attr("TCA_STATS_QUEUE")["drops"]
+            for index in self._indexes
+            for qdisc in self._ip.get_qdiscs(index)
+            if qdisc.get_attr("TCA_KIND") == "netem"
+        ]
+        return {"dropped_by_list": self._firewall.dropped(), "dropped_by_netem": sum(dropped)}
+
+
+def settings(link: Link) -> Mapping[str, Any]:
+    """A link's figures in netem's units: microseconds, per cent, bytes per second, packets.
+
+    Raises:
+        ValueError: netem cannot do it; the message says what can.
+    """
+    for figure in ("burst", "mtu"):
+        if getattr(link, figure):
+            raise ValueError(f"netem is not set up for {figure}; use the impairment nfqueue")
+    if link.jitter and link.rate and not link.ordered:
+        raise ValueError("netem keeps the order whenever there is a rate; use the impairment nfqueue")
+    rate = link.rate / 8 if link.rate else None
+    figures: dict[str, Any] = {
+        "delay": round(link.delay * 1e6),
+        "jitter": round(link.jitter * 1e6),
+        "loss": link.loss * 100,
+        "duplicate": link.duplicate * 100,
+        "prob_corrupt": link.corrupt * 100,
+        "limit": _NO_LIMIT,
+    }
+    if link.reorder:
+        figures["prob_reorder"] = link.reorder * 100
+    if rate and link.queue is not None:  # rule 2
+        figures["limit"] = math.ceil((link.queue + rate * (link.delay + link.jitter)) / _FRAME) + 1
+    if rate or (link.jitter and link.ordered):  # rule 1
+        figures["rate"] = round(rate) if rate else _NO_RATE
+    return figures

@@ -1,0 +1,195 @@
+"""The inside of the `netns` world: three network namespaces that hang on processes.
+
+    client  10.77.1.2 ---- 10.77.1.1  router  10.77.2.1 ---- 10.77.2.2  server
+
+A network namespace needs no name: it exists as long as a process is in it. So everything hangs on one process, the *stage*,
+which is the first of a process namespace of its own and lives in the router's network namespace. When the stage goes, for
+whatever reason, the kernel ends every process in its process namespace, and with the last of them go the namespaces,
+interfaces, rules and qdiscs. There is nothing to clean up, and nobody needed to do it.
+
+The stage goes when its standard input ends, which is when the process that started it closes it, or dies.
+
+Rules:
+
+1. The interfaces are there and have their addresses before a role begins.
+2. Addresses of the link layer are known to all from the start: no ARP, which would meet the link's delay too and make the
+   first packet late by another round trip.
+3. No IPv6: it talks by itself, and the captures should show the lab.
+"""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, suppress
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from labs.impairment.firewall import Firewall
+from labs.impairment.netem import Netem
+from labs.impairment.nfqueue import NfQueue
+from labs.interfaces import segments_stay_segments
+from labs.meeting import POLL, MeetingError, meetings
+from labs.recorder import Recorder
+from labs.worlds import roles
+from sleepy.sim import Link
+
+T = TypeVar("T")
+_PATIENCE = 10.0  # seconds for an interface or a namespace to appear
+
+
+class Side(NamedTuple):
+    """One of the router's two sides.
+
+    Attributes:
+        role: Who is there.
+        interface: The router's interface.
+        router: The router's address.
+        host: The address of who is there; its interface is named after its role.
+    """
+
+    role: str
+    interface: str
+    router: str
+    host: str
+
+    @property
+    def router_mac(self) -> str:
+        """The router's address on the link layer."""
+        return _mac(self.router)
+
+    @property
+    def host_mac(self) -> str:
+        """The address on the link layer of who is there."""
+        return _mac(self.host)
+
+
+LEFT = Side("client", "left", "10.77.1.1", "10.77.1.2")
+RIGHT = Side("server", "right", "10.77.2.1", "10.77.2.2")
+SIDES = {side.role: side for side in (LEFT, RIGHT)}
+
+
+def main() -> int:
+    """Play the part named on the command line."""
+    match sys.argv[1:]:
+        case ["stage", base]:
+            return stage(Path(base))
+        case ["host", role, package, base]:
+            return host(SIDES[role], package, Path(base))
+        case ["probe"]:
+            return probe()
+        case _:
+            print("this module is started by labs.worlds.netns", file=sys.stderr)
+            return 2
+
+
+def stage(base: Path) -> int:
+    """Build the network, start the roles, and stay until standard input ends."""
+    meeting = next(meetings(base))
+    package = meeting.order.package
+    started: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        with meeting.attend("router"), closing(IPRoute()) as ip:
+            for side in (LEFT, RIGHT):
+                host = ["unshare", "--net", *roles.python(__spec__.name, "host", side.role, package, str(base))]
+                started[side.role] = subprocess.Popen(host)
+                _connect(ip, side, started[side.role].pid)
+            Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+            started["router"] = subprocess.Popen(roles.command("router", package, base))
+    except MeetingError:
+        return 1
+    while not select.select([sys.stdin], [], [], POLL)[0]:
+        roles.report_the_dead(started, meeting)
+    return 0  # and with us goes everything
+
+
+def host(side: Side, package: str, base: Path) -> int:
+    """Be client or server: wait for the interface, set it up, and become the role."""
+    with closing(IPRoute()) as ip:
+        (index,) = _wait(lambda: ip.link_lookup(ifname=side.role), f"the interface {side.role}")
+        _set_up(ip, index, side.role, side.host)
+        ip.neigh("add", dst=side.router, lladdr=side.router_mac, ifindex=index, state="permanent")
+        ip.route("add", dst="default", gateway=side.router)
+    program = roles.command(side.role, package, base)
+    os.execv(program[0], program)
+
+
+def probe() -> int:
+    """Try everything once, in namespaces that are gone a moment later; print as JSON what is in the way of what."""
+    findings = {"network": _obstacle(_try_network)}
+    if not findings["network"]:
+        findings["nfqueue"] = _obstacle(lambda: _try(NfQueue(Link(delay=0.01), Link(), [1], seed=0)))
+        findings["nftables"] = _obstacle(lambda: _try(Firewall()))
+        findings["netem"] = _obstacle(
+            lambda: _try(Netem(Link(delay=0.01), Link(drop=[1]), [1], LEFT.router, RIGHT.router))
+        )
+    print(json.dumps(findings))
+    return 0
+
+
+def _connect(ip: IPRoute, side: Side, pid: int) -> None:
+    """Lay a cable from the router to a process that is about to be in a network namespace of its own."""
+    ours = os.readlink("/proc/self/ns/net")
+    _wait(lambda: os.readlink(f"/proc/{pid}/ns/net") != ours, f"the {side.role}'s network namespace")
+    peer = {"ifname": side.role, "address": side.host_mac, "net_ns_pid": pid}
+    ip.link("add", ifname=side.interface, kind="veth", address=side.router_mac, peer=peer)
+    (index,) = ip.link_lookup(ifname=side.interface)
+    _set_up(ip, index, side.interface, side.router)
+    ip.neigh("add", dst=side.host, lladdr=side.host_mac, ifindex=index, state="permanent")
+
+
+def _set_up(ip: IPRoute, index: int, name: str, address: str) -> None:
+    with suppress(FileNotFoundError):  # rule 3; a kernel without IPv6 needs no telling
+        Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
+    ip.addr("add", index=index, address=address, prefixlen=24)
+    segments_stay_segments(name)
+    ip.link("set", index=index, state="up")
+
+
+def _mac(address: str) -> str:
+    """An address on the link layer made from one on the network layer; 02 says that nobody else has it by right."""
+    return "02:00:" + ":".join(f"{int(part):02x}" for part in address.split("."))
+
+
+def _wait(look: Callable[[], T], what: str) -> T:
+    deadline = time.monotonic() + _PATIENCE
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not appear within {_PATIENCE:.0f} s")
+        time.sleep(0.005)
+    return found
+
+
+def _try_network() -> None:
+    """Two interfaces, connected with each other, and a capture."""
+    with closing(IPRoute()) as ip:
+        ip.link("add", ifname=LEFT.interface, kind="veth", peer={"ifname": RIGHT.interface})
+        for side in (LEFT, RIGHT):
+            _set_up(ip, ip.link_lookup(ifname=side.interface)[0], side.interface, side.router)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    with Recorder(LEFT.interface, Path(os.devnull)):
+        pass
+
+
+def _try(context: AbstractContextManager[object]) -> None:
+    with context:
+        pass
+
+
+def _obstacle(attempt: Callable[[], None]) -> str:
+    """What is in the way; empty if nothing is."""
+    try:
+        attempt()
+    except (OSError, NetlinkError) as error:
+        return str(error)
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""A network of three namespaces on this machine, with real kernels' TCP between them. Linux only.
+
+What is inside is `labs.worlds.namespaces`; this module starts it, and tells whether it can be started. Root needs nothing
+more. An ordinary user becomes root of a user namespace, which is enough for everything here, where the system allows it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from labs.impairment.netem import settings
+from labs.meeting import Convener, Meeting, MeetingError
+from labs.scenario import Scenario
+from labs.worlds import Probe, Progress, Run, WorldError, carry_out, roles
+from labs.worlds.namespaces import LEFT, RIGHT
+
+_INSIDE = "labs.worlds.namespaces"
+_AS_ROOT = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+_AS_USER = (*_AS_ROOT, "--user", "--map-root-user")
+_PROBE_PATIENCE = 30.0  # seconds; it takes half a second on an idle machine
+
+_NO_NAMESPACES = (
+    "Run it as root (sudo), or allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1 (Debian), "
+    "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), user.max_user_namespaces=10000 (RHEL)"
+)
+_REMEDIES = {
+    "netem": "sch_netem is in linux-modules-extra-$(uname -r) (Ubuntu), kernel-modules-extra (Fedora, RHEL), "
+    "linux-image-amd64 (Debian)",
+    "nfqueue": "It needs the kernel modules nf_tables, nfnetlink_queue and nft_queue (or nft_compat and xt_NFQUEUE)",
+}
+
+
+class _WayIn(NamedTuple):
+    """How to get namespaces here."""
+
+    command: tuple[str, ...]
+    how: str
+    obstacles: Mapping[str, str]  # by what they are in the way of; empty texts where nothing is
+
+
+def probe(scenario: Scenario, impairment: str | None = None) -> Probe:
+    """Try whether the scenario can be played here; with a certain impairment, if one is wished for."""
+    way = _way_in()
+    if way.obstacles["network"]:
+        return Probe(ok=False, impairment="", reason=way.obstacles["network"], remedy=_NO_NAMESPACES)
+    obstacles = {
+        "netem": _unsuited(scenario) or way.obstacles["netem"],
+        "nfqueue": way.obstacles["nfqueue"],
+        "off": "",
+    }
+    wished = [impairment] if impairment else ["netem", "nfqueue"]
+    for name in wished:
+        if obstacles.get(name, "unknown") == "":
+            return Probe(ok=True, impairment=name, reason=f"network namespaces {way.how}, {name}")
+    if wished[0] not in obstacles:
+        there_are = ", ".join(obstacles)
+        return Probe(ok=False, impairment="", reason=f"no impairment {wished[0]!r}", remedy=f"There are: {there_are}.")
+    reason = "; ".join(f"no {name}: {obstacles[name]}" for name in wished)
+    return Probe(ok=False, impairment="", reason=reason, remedy=_REMEDIES[wished[-1]])
+
+
+def run(run: Run, progress: Progress) -> None:
+    """Play it.
+
+    Raises:
+        WorldError: It could not be played to its end. Nothing of it remains but the run's folder.
+    """
+    base = run.folder / ".meeting"
+    listen = {contender: (RIGHT.host, port) for contender, port in run.ports.items()}
+    try:
+        with Convener(base) as convener:
+            meeting = convener.call(run.order(left=LEFT.router, right=RIGHT.router, listen=listen))
+            _play(meeting, run, progress)
+            carry_out(meeting.folder, run.folder)
+    except MeetingError as error:
+        raise WorldError(str(error), "") from error
+    shutil.rmtree(base)
+
+
+def _play(meeting: Meeting, run: Run, progress: Progress) -> None:
+    base = meeting.folder.parent
+    log = base / "log"
+    command = [*_way_in().command, *roles.python(_INSIDE, "stage", str(base))]
+    with (
+        log.open("wb") as complaints,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=roles.environment(),
+            start_new_session=True,  # Ctrl-C is for us; the stage hears of it by the end of its input
+        ) as stage,
+    ):
+        assert stage.stdin
+        assert stage.stdout
+        try:
+            roles.hear_out(meeting, {"router": stage}, progress, stage.stdout, log, run.patience)
+        finally:
+            stage.stdin.close()
+            roles.end(stage)
+
+
+@cache
+def _way_in() -> _WayIn:
+    """The first command that gives us namespaces, and what was found in them; or what was in the way of the last."""
+    ways = {"as root": _AS_ROOT, "in a user namespace": _AS_USER}
+    if os.geteuid() != 0:
+        del ways["as root"]
+    way = _WayIn((), "", {})
+    for how, command in ways.items():
+        way = _WayIn(command, how, _try(command))
+        if not way.obstacles["network"]:
+            return way
+    return way
+
+
+def _try(command: Sequence[str]) -> Mapping[str, str]:
+    """The obstacles found by trying, by what they are in the way of."""
+    try:
+        tried = subprocess.run(
+            [*command, *roles.python(_INSIDE, "probe")],
+            capture_output=True,
+            check=False,
+            env=roles.environment(),
+            timeout=_PROBE_PATIENCE,
+        )
+    except FileNotFoundError:
+        return {"network": "there is no program unshare (package util-linux)"}
+    except subprocess.TimeoutExpired:
+        return {"network": f"no answer within {_PROBE_PATIENCE:.0f} s"}
+    if tried.returncode:
+        (*_, last) = tried.stderr.decode(errors="replace").splitlines() or ["unshare failed"]
+        return {"network": last}
+    findings: dict[str, str] = json.loads(tried.stdout)
+    return findings
+
+
+def _unsuited(scenario: Scenario) -> str:
+    """Which of the scenario's figures netem cannot do; empty if it can do them all."""
+    try:
+        for link in (scenario.to_server, scenario.to_client):
+            settings(link)
+    except ValueError as error:
+        return str(error)
+    return ""
