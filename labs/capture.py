@@ -16,7 +16,7 @@ Layout: RFC 791, section 3.1 (IPv4) and RFC 9293, section 3.1 (TCP).
 import struct
 from enum import IntFlag
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from scapy.error import Scapy_Exception
 from scapy.utils import RawPcapNgReader, RawPcapReader
@@ -74,7 +74,7 @@ def read(path: Path) -> list[Segment]:
             that was cut short.
     """
     try:
-        with path.open("rb") as file, RawPcapReader(file) as reader:
+        with path.open("rb") as file, RawPcapReader(cast("Any", file)) as reader:  # given a name, it may leave it open
             if isinstance(reader, RawPcapNgReader):
                 raise CaptureError(f"{path} is a pcapng file; the labs write and read classic pcap")
             header = _link_header(path, int(reader.linktype))
