@@ -1,1 +1,51 @@
-# Everything a fresh clone needs: python3 >= 3.11 and make. `make help` lists the targets.
+# What a fresh clone needs: python3 >= 3.11 and make. Everything else goes into .venv, made on first use.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+LAB    ?= hol
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab-hol labs test lint types site serve clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+lab-hol: $(VENV)/.labs ## head-of-line blocking, seen and measured (ARGS="--scenario lost-segment --seed 3" and so on)
+	@$(BIN)/python -m labs run hol $(ARGS)
+
+labs: $(VENV)/.labs ## the labs there are, and the worlds this machine offers
+	@$(BIN)/python -m labs list
+
+test: $(VENV)/.dev ## all the tests (ARGS="-k pool" and so on)
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev ## style: ruff
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## types: mypy and pyright, both strict
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+site: $(VENV)/.dev ## build the site into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+serve: $(VENV)/.dev ## show the site on http://127.0.0.1:8800/, and follow changes
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:8800
+
+clean: ## remove what make made; results in out/ stay
+	rm -rf $(VENV) site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(VENV)/.labs: EXTRAS := labs
+$(VENV)/.dev: EXTRAS := labs,dev,docs
+$(VENV)/.dev: | $(VENV)/.labs
+
+$(VENV)/.labs $(VENV)/.dev: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sleepy needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing what $@ stands for into $(VENV), once ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@touch $@

@@ -1,0 +1,192 @@
+"""``python -m labs``: list the labs, run one, draw a run's report again."""
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from labs import report, run, scenario, table, worlds
+from labs.results import Summary, Verdict
+from labs.scenario import Scenario, UnknownNameError
+from labs.worlds import WorldError
+
+_EXAMPLES = """examples:
+  python -m labs list
+  python -m labs run hol
+  python -m labs run hol --scenario lost-segment --world netns --seed 7
+  python -m labs run hol --impairment off        # must FAIL: there is nothing to see
+  python -m labs run hol --json > result.json
+  python -m labs report out/hol/lost-segment-7
+
+exit codes: 0 PASS, 1 FAIL, 2 it could not be run or judged
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Carry out a command line; give the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to stop cleans up like Ctrl-C
+    options = _parser().parse_args(arguments)
+    talk = Console(stderr=True)  # all but the results, so that these can go into a file or a pipe
+    try:
+        return int(options.command(options, talk))
+    except UnknownNameError as error:
+        talk.print(f"[red]{error}[/]")
+    except WorldError as error:
+        talk.print(f"[red]could not run:[/] {error.cause}\n[bold]what to do:[/] {error.remedy}", highlight=False)
+    except OSError as error:
+        talk.print(f"[red]could not run:[/] {error}", highlight=False)
+    except KeyboardInterrupt:
+        talk.print("interrupted; nothing of the lab stays behind")
+        return 130
+    return Verdict.NO_VERDICT.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m labs", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="the labs, their scenarios, and the worlds that this machine offers")
+    listing.add_argument("--json", action="store_true", help="for programs")
+    listing.set_defaults(command=_list)
+
+    running = commands.add_parser(
+        "run", help="run a lab", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    running.add_argument("lab", help="such as hol; see list")
+    running.add_argument("--scenario", default="all", help="one of the lab's scenarios; all of them unless given")
+    running.add_argument("--world", default="auto", help="where to run it; the best one the machine offers unless given")
+    running.add_argument(
+        "--impairment",
+        default="auto",
+        help="what bends the link: netem, nfqueue, relay, or off for none; the best one the world has unless given",
+    )
+    running.add_argument("--seed", type=int, default=7, help="what the run's choices are drawn from (7)")
+    running.add_argument("--out", type=Path, default=run.OUT, help="where results are left (out)")
+    running.add_argument("--json", action="store_true", help="the result as JSON on standard output")
+    running.set_defaults(command=_run)
+
+    reporting = commands.add_parser("report", help="draw a run's report.html again, from its summary and events")
+    reporting.add_argument("folder", type=Path, help="such as out/hol/lost-segment-7")
+    reporting.set_defaults(command=_report)
+    return parser
+
+
+def _list(options: argparse.Namespace, talk: Console) -> int:
+    labs = [scenario.load(name) for name in scenario.names()]
+    some = next(iter(labs[0].scenarios.values()))
+    probes = {name: worlds.find(name).probe(some) for name in worlds.names()}
+    if options.json:
+        document = {
+            "labs": [
+                {
+                    "name": lab.name,
+                    "title": lab.title,
+                    "claim": lab.claim,
+                    "scenarios": {name: one.summary for name, one in lab.scenarios.items()},
+                }
+                for lab in labs
+            ],
+            "worlds": {name: asdict(probe) for name, probe in probes.items()},
+        }
+        print(json.dumps(document, indent=1))
+        return 0
+    out = Console(highlight=False)
+    for lab in labs:
+        out.print(f"[bold]{lab.name}[/]  {lab.title}\n     {lab.claim}")
+        for name, one in lab.scenarios.items():
+            out.print(f"     [cyan]{name}[/]: {one.summary}")
+    out.print("\nworlds, the best first:")
+    for name, probe in probes.items():
+        mark = "[green]here[/]" if probe.ok else "[yellow]not here[/]"
+        out.print(f"     [cyan]{name}[/] ({mark}): {probe.reason} {probe.remedy}".rstrip())
+    talk.print("\nrun one with: python -m labs run LAB", highlight=False)
+    return 0
+
+
+def _run(options: argparse.Namespace, talk: Console) -> int:
+    if options.scenario == "all":
+        scenarios = list(scenario.load(options.lab).scenarios.values())
+    else:
+        scenarios = [scenario.find(options.lab, options.scenario)]
+    summaries = [summary for one in scenarios if (summary := _run_one(one, options, talk)) is not None]
+    if options.json:
+        print(json.dumps([_headline(summary, options.out) for summary in summaries], indent=1))
+    if not summaries:
+        return Verdict.NO_VERDICT.exit_code
+    verdicts = {summary.verdict for summary in summaries}
+    worst = next(verdict for verdict in (Verdict.FAIL, Verdict.NO_VERDICT, Verdict.PASS) if verdict in verdicts)
+    return worst.exit_code
+
+
+def _run_one(one: Scenario, options: argparse.Namespace, talk: Console) -> Summary | None:
+    """Run a scenario in the first world that can; None, and the reason told, if none can."""
+    world = None if options.world == "auto" else options.world
+    impairment = None if options.impairment == "auto" else options.impairment
+    talk.print(f"\n[bold]{one.lab} / {one.name}[/]: {one.summary}", highlight=False)
+    for choice in run.choose(one, world, impairment):
+        verb = "world" if choice.probe.ok else "not in"
+        talk.print(f"{verb} [cyan]{choice.world}[/]: {choice.probe.reason} {choice.probe.remedy}".rstrip(), highlight=False)
+        if choice.probe.ok:
+            with _bar(talk) as progress:
+                summary = run.play(one, options.seed, choice.world, choice.probe.impairment, progress, options.out)
+            folder = run.folder_of(one, options.seed, options.out)
+            if not options.json:
+                table.show(summary, Console(highlight=False))
+            talk.print(f"report: {folder / 'report.html'}   captures: {folder}/left.pcap, right.pcap", highlight=False)
+            return summary
+    talk.print(f"[red]{one.name} cannot be shown on this machine as asked[/]; the lines above say what would help")
+    return None
+
+
+def _report(options: argparse.Namespace, talk: Console) -> int:
+    talk.print(f"report: {report.write(options.folder)}", highlight=False)
+    return 0
+
+
+def _headline(summary: Summary, out: Path) -> dict[str, object]:
+    """A summary without the life of every request, which is in the folder's summary.json."""
+    document = asdict(summary)
+    for contender in document["contenders"]:
+        del contender["requests"]
+    return {"folder": str(out / summary.lab / f"{summary.scenario}-{summary.seed}"), **document}
+
+
+class _bar:  # noqa: N801 -- reads as a word where it is used
+    """A progress bar on the terminal, while a world plays; where there is no terminal, a line for each phase.
+
+    Args:
+        talk: Where it is drawn.
+    """
+
+    def __init__(self, talk: Console) -> None:
+        self._talk = talk
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
+        self._task = self._progress.add_task("setting up", total=None)
+        self._phase = ""
+
+    def __enter__(self) -> "_bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, told: Mapping[str, object]) -> None:
+        phase = str(told["phase"])
+        if phase != self._phase and not self._talk.is_terminal:
+            self._talk.print(f"  {phase} ...", highlight=False)
+        self._phase = phase
+        self._progress.update(self._task, completed=float(str(told["done"])), total=float(str(told["of"])), description=phase)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
