@@ -60,7 +60,7 @@ def simulate(plan: Plan, scenario: Scenario, seed: int) -> list[Request]:
     return run.requests
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Missing:
     """A segment that was lost and not yet sent again."""
 
