@@ -17,10 +17,10 @@ stretch of its life that the model, the capture and the program all can see. Wha
 connection to open or to come free, only the program knows; the table has a line for that of its own.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 
+from labs.analysis.percentiles import percentile
 from labs.results import Figures, Request
 
 
@@ -72,11 +72,6 @@ def summarize(culprits: int, held: int, spans: Iterable[tuple[bool, float | None
     took = sorted(end - start for innocent, start, end in whole if innocent)
     total = max(end for _, _, end in whole) - min(start for _, start, _ in whole) if whole else 0.0
     return Figures(culprits, held, percentile(took, 0.50), percentile(took, 0.99), total)
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """The smallest value that ``share`` of all do not exceed (nearest rank); 0 if there are none."""
-    return ordered[max(math.ceil(share * len(ordered)), 1) - 1] if ordered else 0.0
 
 
 def _before(one: float | None, other: float | None) -> bool:

@@ -191,7 +191,7 @@ def _answers_check(plan: Plan, observed: Observed, count: int) -> Check:
     answered = sum(request.delivered is not None for request in observed.requests)
     measured = "; ".join([f"{answered} answered", *observed.complaints])
     passed = answered == count and not observed.complaints
-    return Check(f"{plan.name}: requests answered, each by its own answer", f"{count} answered", measured, passed)
+    return Check(f"{plan.name}: each request answered", f"{count} answered, each by its own answer", measured, passed)
 
 
 def _places_check(plan: Plan, observed: Observed, link: Link) -> Check:
@@ -203,7 +203,7 @@ def _places_check(plan: Plan, observed: Observed, link: Link) -> Check:
     if late:
         measured += f"; {len(late)} sent again, {median(late) * 1e3:.0f} ms later in the median"
     return Check(
-        f"{plan.name}: lost among the segments with data to the client",
+        f"{plan.name}: segments lost, by place",
         ", ".join(map(str, link.drop)),
         measured,
         passed,
@@ -215,7 +215,7 @@ def _places_check(plan: Plan, observed: Observed, link: Link) -> Check:
 
 def _held_check(plan: Plan, contender: Contender) -> Check:
     predicted, captured = contender.predicted, contender.captured
-    name = f"{plan.name}: innocent requests held up per culprit"
+    name = f"{plan.name}: held up per culprit"
     measured = f"{captured.held_per_culprit:.1f} ({captured.held} by {captured.culprits})"
     there = captured.culprits > 0 or predicted.culprits == 0
     if plan.kind is Kind.HOST:
@@ -230,8 +230,13 @@ def _order_check(judged: Sequence[Contender]) -> Check:
     values = [contender.captured.held_per_culprit for contender in judged]
     passed = values[0] > values[1] and all(one >= other for one, other in pairwise(values))
     names = [contender.name for contender in judged]
-    expected = f"{names[0]} more than {names[1]}, {' no less than '.join(names[1:])}"
-    return Check("held up per culprit: the order", expected, ", ".join(f"{value:.1f}" for value in values), passed)
+    expected = f"{names[0]} > {' >= '.join(names[1:])}"
+    return Check(
+        "which contender holds up more",
+        expected,
+        ", ".join(f"{value:.1f}" for value in values) + " per culprit",
+        passed,
+    )
 
 
 # Question 3: does the program tell the same story?
@@ -242,15 +247,13 @@ def _same_story_check(contender: Contender, story: Mapping[int, Told]) -> Check:
     by_wire = {request.index for request in contender.requests if request.held_by is not None}
     differing = by_wire ^ held_by_program(story, culprits)
     allowed = EDGES * len(culprits)
-    measured = f"{len(differing)} told otherwise (capture {len(by_wire)}, program {contender.program.held})"
+    measured = f"{len(differing)} (capture {len(by_wire)}, program {contender.program.held})"
     passed = bool(story) and len(differing) <= allowed
-    return Check(
-        f"{contender.name}: held up by capture and by program", f"at most {allowed} told otherwise", measured, passed
-    )
+    return Check(f"{contender.name}: program agrees, who", f"at most {allowed} told otherwise", measured, passed)
 
 
 def _same_times_check(contender: Contender, story: Mapping[int, Told]) -> Check:
-    name = f"{contender.name}: median difference between program and capture"
+    name = f"{contender.name}: program agrees, how long"
     apart = [
         abs((told.done - told.sent) - (request.delivered - request.sent))
         for request in contender.requests
@@ -258,5 +261,7 @@ def _same_times_check(contender: Contender, story: Mapping[int, Told]) -> Check:
         and told.done is not None and told.sent is not None
         and request.delivered is not None and request.sent is not None
     ]  # fmt: skip
-    measured = f"{median(apart) * 1e3:.1f} ms" if apart else "nothing to compare"
-    return Check(name, f"at most {CLOCKS * 1e3:.0f} ms", measured, bool(apart) and median(apart) <= CLOCKS)
+    measured = f"{median(apart) * 1e3:.1f} ms apart in the median" if apart else "nothing to compare"
+    return Check(
+        name, f"at most {CLOCKS * 1e3:.0f} ms apart in the median", measured, bool(apart) and median(apart) <= CLOCKS
+    )

@@ -19,8 +19,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from labs.analysis.messages import Message, cut
+from labs.analysis.percentiles import percentile
 from labs.analysis.streams import Chunk, Connection
-from labs.hol.holding import blame, percentile
+from labs.hol.holding import blame
 from labs.hol.schedule import Plan, Target, parse_target
 from labs.results import Request
 from sleepy.trace import Event

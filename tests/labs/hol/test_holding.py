@@ -1,10 +1,8 @@
 """The rules of `labs.hol.holding`, by number."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from labs.hol.holding import blame, figures, percentile
+from labs.hol.holding import blame, figures
 from labs.results import Request
 
 
@@ -74,10 +72,3 @@ def test_figures_are_of_the_innocent_but_the_total_is_of_all() -> None:
 def test_nothing_observed_makes_figures_of_zero() -> None:
     assert figures([]) == figures([Request(0, 0, innocent=True)])
     assert (figures([]).p50, figures([]).held_per_culprit) == (0.0, 0.0)
-
-
-@given(st.lists(st.floats(0, 10), min_size=1), st.floats(0.01, 1))
-def test_a_percentile_is_the_least_value_that_covers_its_share(values: list[float], share: float) -> None:
-    found = percentile(sorted(values), share)
-    assert sum(value <= found for value in values) >= share * len(values) - 1e-9
-    assert sum(value < found for value in values) < share * len(values)
