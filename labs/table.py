@@ -16,8 +16,9 @@ from labs.analysis.percentiles import percentile
 from labs.results import Check, Contender, Direction, Figures, Summary, Verdict
 
 _EXPLANATION = (
-    "predicted: by the model; captured: from the packets; program: by the client's clock",
-    "innocent: not slow itself nor hit by a loss; timed from sent to answered",
+    "predicted: by the model; captured: from packets; program: by the client's clock",
+    "innocent: neither slow itself nor hit by a loss; timed from sent to answered",
+    "whole wait: from asking, so with the time to open or get a connection",
 )
 _COLOURS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.NO_VERDICT: "yellow"}
 
@@ -31,7 +32,7 @@ def show(summary: Summary, console: Console) -> None:
         console.print(escape(link_line(name, direction)))
     console.print(_results(summary))
     for line in _EXPLANATION:
-        console.print(f"  [dim]{line}[/]")
+        console.print(f"[dim]{line}[/]")
     console.print()
     console.print(_checks(summary.checks))
     console.print()
@@ -66,7 +67,7 @@ def _results(summary: Summary) -> Table:
         table.add_row(f"[bold cyan]{escape(contender.label)}[/]")
         for name, of in rows:
             table.add_row(f"  {name}", of(contender.predicted), of(contender.captured), of(contender.program))
-        table.add_row("  p50 / p99 of the caller's whole wait", "", "", _callers_wait(contender))
+        table.add_row("  p50 / p99 of the whole wait", "", "", _callers_wait(contender))
         table.add_section()
     return table
 

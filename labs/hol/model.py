@@ -21,8 +21,9 @@ It is told what the scenario says and the seed draws, never what happened. Rules
 For example, an answer every 5 ms on one connection and a round trip of 50 ms: found lost after 62.5 ms, which is earlier
 than the third report (65 ms), so the answer is 62.5 ms late, and the 12 that came in that time are held up.
 
-Left out: jitter, rates, random loss, losses to the server, and what congestion control does (the load is far below what
-the window allows). Those who were held up are found by the same rules as in a capture, `labs.hol.holding`.
+Left out: jitter, rates, random loss, losses to the server, what congestion control does (the load is far below what the
+window allows), and the ticks of the kernel's clock (Linux lets the window's timer run two longer, 2 to 8 ms). Those who
+were held up are found by the same rules as in a capture, `labs.hol.holding`.
 """
 
 import heapq

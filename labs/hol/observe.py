@@ -9,7 +9,7 @@ The two tell the story apart from each other, so that either can prove the other
 2. **By the program.** It knows when it wrote a request, on which connection, and when it had the answer; nothing of
    segments. Told who the culprits are, it finds those that waited for one by arithmetic: an answer was due a round trip
    after its request was written, and the culprit ahead on the same connection was answered later than that. The round
-   trip is what the quickest tenth of its answers took at most; the very quickest would make too much of one lucky moment.
+   trip is the shortest that it ever saw an answer take: a link may be slow at times, but never quicker than it is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from labs.analysis.messages import Message, cut
-from labs.analysis.percentiles import percentile
 from labs.analysis.streams import Chunk, Connection
 from labs.hol.holding import blame
 from labs.hol.schedule import Plan, Target, parse_target
@@ -206,7 +205,7 @@ def held_by_program(story: Mapping[int, Told], culprits: AbstractSet[int]) -> se
     """The innocent that waited for a culprit ahead of them, by the client's clock (rule 2)."""
     spans = [(told.sent, told.index, told.done, told.connection) for told in story.values()]
     whole = sorted((sent, index, done, at) for sent, index, done, at in spans if sent is not None and done is not None)
-    round_trip = percentile(sorted(done - sent for sent, _, done, _ in whole), 0.10)
+    round_trip = min((done - sent for sent, _, done, _ in whole), default=0.0)
     ahead: dict[object, float] = {}  # when the culprits so far on each connection were all answered
     held: set[int] = set()
     for sent, index, done, connection in whole:

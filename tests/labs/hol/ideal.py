@@ -29,7 +29,7 @@ class IdealRun:
         scenario: What is recorded.
         seed: What its choices are drawn from.
         answer: Which request's answer a request gets, by its index.
-        noise: By how much every time is late, at most, in seconds.
+        noise: By how much requests leave too early and answers are noticed too late, at most, in seconds.
         behave: As which contender a contender behaves in truth.
     """
 
@@ -60,16 +60,16 @@ class IdealRun:
 
     def _record(self, plan: Plan, requests: list[Request], start: float) -> None:
         drawn, flows = waits(self.scenario, self.seed), dict[int, Flow]()
-        rng = random.Random(1)
+        rng, last = random.Random(1), 0.0
         for request in sorted(requests, key=lambda request: request.sent or 0.0):
-            sent = start + required(request.sent) + rng.uniform(0, self.noise)
+            sent = last = max(last, start + required(request.sent) - rng.uniform(0, self.noise))
             if request.connection not in flows:
                 opened = sent - self.wire.delay * 2 - 0.001
                 flows[request.connection] = self.wire.connect(opened, plan.port * 4 + request.connection, plan.port)
             path = target(plan.name, request.index, drawn[request.index])
             flows[request.connection].to_server(sent, f"GET {path} HTTP/1.1\r\nhost: server\r\n\r\n".encode())
             done = start + required(request.done) + LATE + rng.uniform(0, self.noise)
-            self._tell(start + required(request.queued) - 0.0002, "queued", request, target=path)
+            self._tell(min(start + required(request.queued), sent) - 0.0002, "queued", request, target=path)
             self._tell(sent - 0.0001, "sent", request, connection=request.connection)
             self._tell(done, "done", request, status=200)
         for request in sorted(requests, key=lambda request: (request.connection, request.sent)):
