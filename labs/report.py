@@ -113,7 +113,7 @@ def _time(seconds: float | None) -> str:
 
 
 def _quantiles(track: Track) -> list[float | None]:
-    times = sorted(life.took for life in track.lives if life.request.innocent and life.answered)
+    times = track.innocent_latencies
     return [times[ceil(share * len(times)) - 1] if times else None for share in SHARES.values()]
 
 
@@ -131,7 +131,7 @@ def _data(tracks: Sequence[Track], windows: Sequence[timeline.Window], trouble: 
                         "connection": life.request.connection,
                         "innocent": life.request.innocent,
                         "heldBy": life.request.held_by,
-                        "answered": life.answered,
+                        "latency": None if life.latency is None else round(life.latency, 5),
                         "spans": [(span.stage, round(span.start, 5), round(span.end, 5)) for span in life.spans],
                     }
                     for life in track.lives

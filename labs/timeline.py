@@ -69,9 +69,10 @@ class Life:
         return self.spans[-1].end
 
     @property
-    def answered(self) -> bool:
-        """Whether its caller had an answer."""
-        return self.request.done is not None
+    def latency(self) -> float | None:
+        """From asking to having the answer, by the caller's own clock, in seconds; ``None`` if it never had one."""
+        queued, done = self.request.queued, self.request.done
+        return None if queued is None or done is None else done - queued
 
     @property
     def took(self) -> float:
@@ -105,6 +106,11 @@ class Track:
     contender: Contender
     lives: Sequence[Life]
     culprits: Sequence[Culprit]
+
+    @property
+    def innocent_latencies(self) -> list[float]:
+        """How long the innocent had to wait for their answers, in seconds, the shortest first."""
+        return sorted(life.latency for life in self.lives if life.request.innocent and life.latency is not None)
 
 
 class Window(NamedTuple):

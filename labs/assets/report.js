@@ -26,8 +26,9 @@ function step(length, count) {
 /** What became of a request, in a sentence. */
 function tell(life) {
   const asked = `Request ${life.index} on connection ${life.connection}, asked at ${life.spans[0][1].toFixed(3)} s, `;
-  const took = milliseconds(life.spans.at(-1)[2] - life.spans[0][1]);
-  const fate = life.answered ? `was answered after ${took}.` : `was last seen after ${took} and never answered.`;
+  const seen = life.spans.at(-1)[2] - life.spans[0][1];
+  const answered = `was answered after ${milliseconds(life.latency)}.`;
+  const fate = life.latency === null ? `was last seen after ${milliseconds(seen)} and never answered.` : answered;
   const held = life.spans.filter(([stage]) => stage === "held").reduce((sum, [, start, end]) => sum + end - start, 0);
   if (!life.innocent) return `${asked}${fate} It is a culprit: a ${trouble}.`;
   if (life.heldBy === null) return `${asked}${fate} Nothing held it up.`;
