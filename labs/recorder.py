@@ -58,7 +58,7 @@ class Recorder:
         if packet is None or stamp is None:
             return False
         seconds = int(stamp)
-        self._writer.write_packet(packet, sec=seconds, usec=round((stamp - seconds) * 1e6))
+        self._writer.write_packet(packet, sec=seconds, usec=int((stamp - seconds) * 1e6))
         self.packets += 1
         return True
 

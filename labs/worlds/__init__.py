@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from labs.meeting import Order
+from labs.meeting import Convener, MeetingError, Order
 from labs.scenario import Scenario, UnknownNameError
 from sleepy import trace
 
@@ -105,6 +105,9 @@ class Run:
 class World(Protocol):
     """A place where scenarios are played. Modules of this package are such places."""
 
+    NOTES: tuple[str, ...]
+    """What cannot be shown there, or not quite: a sentence each."""
+
     def probe(self, scenario: Scenario, impairment: str | None = None) -> Probe:
         """Try whether the scenario can be played here; with a certain impairment, if one is wished for."""
         ...
@@ -131,7 +134,19 @@ def find(name: str) -> World:
     """
     if name not in _WORLDS:
         raise UnknownNameError(f"no world {name!r}; there are: {', '.join(_WORLDS)}")
-    return cast(World, import_module(f"labs.worlds.{name}"))
+    return cast("World", import_module(f"labs.worlds.{name}"))
+
+
+def convene(base: Path) -> Convener:
+    """Call a meeting in ``base``.
+
+    Raises:
+        WorldError: Another run is at work there.
+    """
+    try:
+        return Convener(base)
+    except MeetingError as error:
+        raise WorldError(str(error), "") from error
 
 
 def carry_out(meeting: Path, folder: Path) -> None:

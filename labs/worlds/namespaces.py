@@ -97,7 +97,7 @@ def stage(base: Path) -> int:
     try:
         with meeting.attend("router"), closing(IPRoute()) as ip:
             for side in (LEFT, RIGHT):
-                host = ["unshare", "--net", *roles.python(__spec__.name, "host", side.role, package, str(base))]
+                host = ["unshare", "--net", *roles.python(__spec__.name, "host", side.role, package, base)]
                 started[side.role] = subprocess.Popen(host)
                 _connect(ip, side, started[side.role].pid)
             Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
@@ -117,7 +117,7 @@ def host(side: Side, package: str, base: Path) -> int:
         ip.neigh("add", dst=side.router, lladdr=side.router_mac, ifindex=index, state="permanent")
         ip.route("add", dst="default", gateway=side.router)
     program = roles.command(side.role, package, base)
-    os.execv(program[0], program)
+    os.execv(program[0], program)  # noqa: S606 - no shell is what we want
 
 
 def probe() -> int:
@@ -135,8 +135,8 @@ def probe() -> int:
 
 def _connect(ip: IPRoute, side: Side, pid: int) -> None:
     """Lay a cable from the router to a process that is about to be in a network namespace of its own."""
-    ours = os.readlink("/proc/self/ns/net")
-    _wait(lambda: os.readlink(f"/proc/{pid}/ns/net") != ours, f"the {side.role}'s network namespace")
+    ours = Path("/proc/self/ns/net").readlink()
+    _wait(lambda: Path(f"/proc/{pid}/ns/net").readlink() != ours, f"the {side.role}'s network namespace")
     peer = {"ifname": side.role, "address": side.host_mac, "net_ns_pid": pid}
     ip.link("add", ifname=side.interface, kind="veth", address=side.router_mac, peer=peer)
     (index,) = ip.link_lookup(ifname=side.interface)

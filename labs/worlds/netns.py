@@ -9,14 +9,16 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from labs.impairment.netem import settings
-from labs.meeting import Convener, Meeting, MeetingError
 from labs.scenario import Scenario
-from labs.worlds import Probe, Progress, Run, WorldError, carry_out, roles
+from labs.worlds import Probe, Progress, Run, carry_out, convene, roles
 from labs.worlds.namespaces import LEFT, RIGHT
+
+NOTES: tuple[str, ...] = ()
 
 _INSIDE = "labs.worlds.namespaces"
 _AS_ROOT = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -70,39 +72,18 @@ def run(run: Run, progress: Progress) -> None:
         WorldError: It could not be played to its end. Nothing of it remains but the run's folder.
     """
     base = run.folder / ".meeting"
-    listen = {contender: (RIGHT.host, port) for contender, port in run.ports.items()}
-    try:
-        with Convener(base) as convener:
-            meeting = convener.call(run.order(left=LEFT.router, right=RIGHT.router, listen=listen))
-            _play(meeting, run, progress)
-            carry_out(meeting.folder, run.folder)
-    except MeetingError as error:
-        raise WorldError(str(error), "") from error
-    shutil.rmtree(base)
-
-
-def _play(meeting: Meeting, run: Run, progress: Progress) -> None:
-    base = meeting.folder.parent
     log = base / "log"
-    command = [*_way_in().command, *roles.python(_INSIDE, "stage", str(base))]
-    with (
-        log.open("wb") as complaints,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            env=roles.environment(),
-            start_new_session=True,  # Ctrl-C is for us; the stage hears of it by the end of its input
-        ) as stage,
-    ):
-        assert stage.stdin
-        assert stage.stdout
-        try:
-            roles.hear_out(meeting, {"router": stage}, progress, stage.stdout, log, run.patience)
-        finally:
-            stage.stdin.close()
-            roles.end(stage)
+    listen = {contender: (RIGHT.host, port) for contender, port in run.ports.items()}
+    order = run.order(left=LEFT.router, right=RIGHT.router, listen=listen)
+    command = [*_way_in().command, *roles.python(_INSIDE, "stage", base)]
+    with ExitStack() as stack:
+        meeting = stack.enter_context(convene(base)).call(order)
+        complaints = stack.enter_context(log.open("wb"))
+        stage = roles.start(command, subprocess.PIPE, complaints)
+        stack.callback(roles.end, stage)
+        roles.hear_out(meeting, {"router": stage}, progress, cast("IO[bytes]", stage.stdout), log, run.patience)
+        carry_out(meeting.folder, run.folder)
+    shutil.rmtree(base)
 
 
 @cache
