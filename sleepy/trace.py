@@ -29,7 +29,9 @@ EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "connection.closed": ("connection", "reason"),
         "link.lost": ("link", "index", "size"),  # the link dropped its index-th packet (counted from 1)
         "link.held": ("link", "seconds"),  # the link delayed a packet by as much
-        "lab.phase": ("phase",),  # a lab began its next part
+        "link.unreached": ("link", "index"),  # its drop list names a packet that never came
+    "host.unreachable": ("host", "address"),  # the host knows of no way to the address
+    "lab.phase": ("phase",),  # a lab began its next part
     }
 )
 # --8<-- [end:events]

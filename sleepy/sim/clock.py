@@ -108,6 +108,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Put ``act(what)`` on the agenda at ``when`` (seconds). It cannot be cancelled, and its errors end the run."""
         heappush(self._agenda, (when, next(self._order), act, what))
 
+    def call_out(self, context: Context, callback: Callable[[*_Ts], object], *args: *_Ts) -> None:
+        """Call a program's code from the agenda, in its own context; its errors go where asyncio's callbacks' go."""
+        try:
+            context.run(callback, *args)
+        except Exception as error:  # noqa: BLE001  # programs' callbacks may raise anything
+            self.call_exception_handler({"message": f"Exception in callback {callback!r}", "exception": error})
+
     def call_at(
         self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
@@ -122,7 +129,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> asyncio.Handle:
         """As `call_soon`; from another thread it is refused (rule 6)."""
         if threading.get_ident() != self._thread:
-            _refuse("call_soon_threadsafe() from another thread", "threads run in real time")
+            refuse("call_soon_threadsafe() from another thread", "threads run in real time")
         return self.call_soon(callback, *args, context=context)
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
@@ -217,13 +224,14 @@ REFUSED: Final[Mapping[str, str]] = {
 }
 
 
-def _refuse(method: str, reason: str) -> Never:
+def refuse(method: str, reason: str) -> Never:
+    """Say that something is not to be had in a simulation, and why (rule 6)."""
     raise NotImplementedError(f"{method} is not to be had in a simulation: {reason}")
 
 
 def _refusing(method: str, reason: str) -> Callable[..., Never]:
     def refusing(*_args: object, **_options: object) -> Never:
-        _refuse(f"{method}()", reason)
+        refuse(f"{method}()", reason)
 
     return refusing
 

@@ -1,0 +1,109 @@
+"""What UDP and TCP share: addresses, the ports of a host, and what a program may ask of a socket."""
+
+import errno
+import os
+import socket
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypeVar
+
+if TYPE_CHECKING:
+    from sleepy.sim.host import Host
+
+Address = tuple[str, int]
+T = TypeVar("T")
+
+ANY: Final = "0.0.0.0"  # noqa: S104  # a word of the simulation; nothing is bound
+LOCALHOST: Final = "127.0.0.1"
+EPHEMERAL: Final = range(49152, 65536)  # RFC 6335, section 6: for whoever asks for port 0
+
+
+class Ports(Generic[T]):
+    """Who listens on which port of a host."""
+
+    def __init__(self, host: "Host") -> None:
+        self._host = host
+        self._owners: dict[Address, T] = {}
+        self._next = 0
+
+    def choose(self, local: Address) -> Address:
+        """Check an address to be bound, and replace port 0 by a free one.
+
+        Raises:
+            OSError: It is taken, not this host's, or no port is free.
+        """
+        address, port = local
+        if address not in (ANY, LOCALHOST, self._host.address):
+            raise OSError(errno.EADDRNOTAVAIL, f"{os.strerror(errno.EADDRNOTAVAIL)}: {address} is not {self._host!r}")
+        if port and self._taken(address, port):
+            raise OSError(errno.EADDRINUSE, f"{os.strerror(errno.EADDRINUSE)}: {address}:{port} on {self._host!r}")
+        return (address, port or self.ephemeral(address))
+
+    def ephemeral(self, address: str = ANY) -> int:
+        """A port that nobody uses; the next one after the last given out.
+
+        Raises:
+            OSError: There is none.
+        """
+        for port in chain(EPHEMERAL[self._next :], EPHEMERAL[: self._next]):
+            if not self._taken(address, port):
+                self._next = (EPHEMERAL.index(port) + 1) % len(EPHEMERAL)
+                return port
+        raise OSError(errno.EADDRINUSE, f"all {len(EPHEMERAL)} ports for clients are in use on {self._host!r}")
+
+    def bind(self, local: Address, owner: T) -> None:
+        """Give a port to its owner."""
+        self._owners[local] = owner
+
+    def free(self, local: Address) -> None:
+        """Take it back."""
+        self._owners.pop(local, None)
+
+    def find(self, address: str, port: int) -> T | None:
+        """Who gets what is sent there."""
+        return self._owners.get((address, port)) or self._owners.get((ANY, port))
+
+    def _taken(self, address: str, port: int) -> bool:
+        addresses = (ANY, LOCALHOST, self._host.address) if address == ANY else (ANY, address)
+        return any((other, port) in self._owners for other in addresses)
+
+
+class SocketInfo:
+    """Stands in where a program asks a transport or a server for its socket.
+
+    It answers the questions that do not touch the operating system, and takes options without heeding them: Nagle's
+    algorithm, for one, is off, as asyncio switches it off. All else needs a real socket, and says so.
+    """
+
+    def __init__(self, kind: str, local: Address, remote: Address | None) -> None:
+        self.family = socket.AF_INET
+        self.type = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
+        self.proto = 0
+        self._local = local
+        self._remote = remote
+        self._options: dict[tuple[int, int], Any] = {(socket.IPPROTO_TCP, socket.TCP_NODELAY): 1}
+
+    def getsockname(self) -> Address:
+        """Where it is bound."""
+        return self._local
+
+    def getpeername(self) -> Address:
+        """Whom it is connected to.
+
+        Raises:
+            OSError: Nobody (``ENOTCONN``).
+        """
+        if self._remote is None:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+        return self._remote
+
+    def setsockopt(self, level: int, option: int, value: Any) -> None:
+        """Remember an option."""
+        self._options[level, option] = value
+
+    def getsockopt(self, level: int, option: int) -> Any:
+        """An option as it was set, or 0."""
+        return self._options.get((level, option), 0)
+
+    def fileno(self) -> Never:
+        """There is no file behind it."""
+        raise NotImplementedError("a simulated socket has no file descriptor; talk to its transport")

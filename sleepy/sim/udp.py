@@ -1,0 +1,141 @@
+"""UDP on a simulated host: ports, and datagrams that arrive or do not.
+
+Rules:
+
+1. A datagram goes out at once and is gone: nothing waits, nothing is resent, nothing is reported unless rule 4 says so.
+2. A socket takes what is sent to its port at its address; one bound to 0.0.0.0 at any address of the host. A connected
+   socket takes only what its peer sent.
+3. More than 65,507 bytes do not fit into an IP packet: the protocol's ``error_received`` gets ``EMSGSIZE``.
+4. For a datagram to a port on which nobody listens the host reports back, and the protocol of a connected socket gets
+   ``ConnectionRefusedError``, a round trip later. An unconnected one learns nothing. (RFC 1122, 4.1.3.3, as Linux does it.)
+5. There is no send buffer to fill up: a link's queue overflows instead, so ``pause_writing`` is never called.
+"""
+
+import asyncio
+import errno
+import os
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final
+
+from sleepy.sim.packet import IP_HEADER, UDP_HEADER, Datagram, Packet
+from sleepy.sim.sockets import ANY, Address, Ports, SocketInfo
+
+if TYPE_CHECKING:
+    from sleepy.sim.host import Host
+
+LARGEST: Final = 65535 - IP_HEADER - UDP_HEADER
+_NOBODY_ON_PORT: Final = 3
+
+
+class UdpStack:
+    """The UDP sockets of a host."""
+
+    def __init__(self, host: "Host") -> None:
+        self._host = host
+        self.ports: Ports[UdpTransport] = Ports(host)
+
+    def open(
+        self, protocol: asyncio.DatagramProtocol, local: Address, remote: Address | None, waiter: asyncio.Future[None]
+    ) -> "UdpTransport":
+        """Bind a socket; the protocol hears of it on the loop's next turn.
+
+        Raises:
+            OSError: The port is taken, or the address is not this host's.
+        """
+        transport = UdpTransport(self._host, protocol, self.ports.choose(local), remote)
+        self.ports.bind(transport.local, transport)
+        transport.loop.call_soon(protocol.connection_made, transport)
+        transport.loop.call_soon(waiter.set_result, None)
+        return transport
+
+    def receive(self, packet: Packet, datagram: Datagram) -> None:
+        """A datagram has arrived (rules 2 and 4)."""
+        transport = self.ports.find(packet.destination, datagram.destination_port)
+        if transport is None:
+            self._host.refuse(packet, _NOBODY_ON_PORT)
+        else:
+            transport.receive(datagram.data, (packet.source, datagram.source_port))
+
+    def unreachable(self, datagram: Datagram, about: Packet) -> None:
+        """A datagram of ours could not be delivered (rule 4)."""
+        transport = self.ports.find(about.source, datagram.source_port)
+        if transport is not None and transport.remote is not None:
+            transport.refused()
+
+
+class UdpTransport(asyncio.DatagramTransport):
+    """What asyncio's programs hold of a UDP socket."""
+
+    def __init__(
+        self, host: "Host", protocol: asyncio.DatagramProtocol, local: Address, remote: Address | None
+    ) -> None:
+        super().__init__({"sockname": local, "peername": remote, "socket": SocketInfo("udp", local, remote)})
+        self.loop = host.network.loop
+        self.local = local
+        self.remote = remote
+        self._host = host
+        self._protocol = protocol
+        self._context = copy_context()
+        self._closing = False
+
+    def __repr__(self) -> str:
+        return f"<UdpTransport {self._host.name} {self.local}>"
+
+    # --8<-- [start:sendto]
+    def sendto(self, data: bytes | bytearray | memoryview, addr: Any = None) -> None:
+        """Send a datagram (rules 1 and 3).
+
+        Raises:
+            ValueError: The socket is connected to another address, or to none and ``addr`` is missing.
+        """
+        if self._closing:
+            return
+        if self.remote is not None:
+            if addr is not None and addr[:2] != self.remote:
+                raise ValueError(f"this socket is connected to {self.remote}, so it cannot send to {addr}")
+            addr = self.remote
+        elif addr is None:
+            raise ValueError("this socket is not connected, so sendto() needs an address")
+        if len(data) > LARGEST:
+            text = f"{os.strerror(errno.EMSGSIZE)}: {len(data)} bytes, but {LARGEST} at most"
+            self._protocol.error_received(OSError(errno.EMSGSIZE, text))
+            return
+        try:
+            host, port = self._host.network.resolve(addr[0]), addr[1]
+            source = self.local[0] if self.local[0] != ANY else self._host.source_for(host)
+            self._host.send(source, host, Datagram(self.local[1], port, bytes(data)))
+        except OSError as error:
+            self._protocol.error_received(error)
+
+    # --8<-- [end:sendto]
+
+    def receive(self, data: bytes, source: Address) -> None:
+        """A datagram has arrived (rule 2)."""
+        if not self._closing and (self.remote is None or self.remote == source):
+            self.loop.call_out(self._context, self._protocol.datagram_received, data, source)
+
+    def refused(self) -> None:
+        """The peer's host says that nobody listens there (rule 4)."""
+        error = ConnectionRefusedError(errno.ECONNREFUSED, f"{os.strerror(errno.ECONNREFUSED)}: {self.remote}")
+        self.loop.call_out(self._context, self._protocol.error_received, error)
+
+    def close(self) -> None:
+        """Free the port."""
+        if not self._closing:
+            self._closing = True
+            self._host.udp.ports.free(self.local)
+            self.loop.call_soon(self._protocol.connection_lost, None, context=self._context)
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        """Whether it was closed."""
+        return self._closing
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Whom it serves."""
+        return self._protocol
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing ever waits (rule 5)."""
+        return 0
