@@ -45,9 +45,9 @@ def show(summary: Summary, console: Console) -> None:
 
 def link_line(name: str, direction: Direction) -> str:
     """One direction of the link in a sentence: what was asked, what was measured."""
-    line = f"to the {name}: asked {_ms(direction.asked_delay)} one way, measured {_ms(direction.measured_delay)}; "
-    asked = "by chance" if direction.asked_lost is None else str(direction.asked_lost)
-    return f"{line}asked {asked} lost, lost {direction.lost} of {direction.packets}"
+    loss = "loss left to chance" if direction.asked_lost is None else f"asked {direction.asked_lost} lost"
+    delay = f"asked {_ms(direction.asked_delay)} one way, measured {_ms(direction.measured_delay)}"
+    return f"to the {name}: {delay}; {loss}, lost {direction.lost}"
 
 
 def _results(summary: Summary) -> Table:
