@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -32,15 +33,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Carry out a command line; give the exit code."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being told to stop cleans up like Ctrl-C
     options = _parser().parse_args(arguments)
-    talk = Console(stderr=True)  # all but the results, so that these can go into a file or a pipe
+    talk = Console(
+        stderr=True, highlight=False, soft_wrap=True
+    )  # all but the results, so that these can go into a file or a pipe
     try:
         return int(options.command(options, talk))
     except UnknownNameError as error:
         talk.print(f"[red]{error}[/]")
     except WorldError as error:
-        talk.print(f"[red]could not run:[/] {error.cause}\n[bold]what to do:[/] {error.remedy}", highlight=False)
+        talk.print(f"[red]could not run:[/] {error.cause}\n[bold]what to do:[/] {error.remedy}")
     except OSError as error:
-        talk.print(f"[red]could not run:[/] {error}", highlight=False)
+        talk.print(f"[red]could not run:[/] {error}")
     except KeyboardInterrupt:
         talk.print("interrupted; nothing of the lab stays behind")
         return 130
@@ -49,7 +52,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m labs", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m labs",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -62,7 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     running.add_argument("lab", help="such as hol; see list")
     running.add_argument("--scenario", default="all", help="one of the lab's scenarios; all of them unless given")
-    running.add_argument("--world", default="auto", help="where to run it; the best one the machine offers unless given")
+    running.add_argument(
+        "--world", default="auto", help="where to run it; the best one the machine offers unless given"
+    )
     running.add_argument(
         "--impairment",
         default="auto",
@@ -98,7 +106,7 @@ def _list(options: argparse.Namespace, talk: Console) -> int:
         }
         print(json.dumps(document, indent=1))
         return 0
-    out = Console(highlight=False)
+    out = Console(highlight=False, soft_wrap=True)
     for lab in labs:
         out.print(f"[bold]{lab.name}[/]  {lab.title}\n     {lab.claim}")
         for name, one in lab.scenarios.items():
@@ -107,7 +115,7 @@ def _list(options: argparse.Namespace, talk: Console) -> int:
     for name, probe in probes.items():
         mark = "[green]here[/]" if probe.ok else "[yellow]not here[/]"
         out.print(f"     [cyan]{name}[/] ({mark}): {probe.reason} {probe.remedy}".rstrip())
-    talk.print("\nrun one with: python -m labs run LAB", highlight=False)
+    talk.print("\nrun one with: python -m labs run LAB")
     return 0
 
 
@@ -130,24 +138,24 @@ def _run_one(one: Scenario, options: argparse.Namespace, talk: Console) -> Summa
     """Run a scenario in the first world that can; None, and the reason told, if none can."""
     world = None if options.world == "auto" else options.world
     impairment = None if options.impairment == "auto" else options.impairment
-    talk.print(f"\n[bold]{one.lab} / {one.name}[/]: {one.summary}", highlight=False)
+    talk.print(f"\n[bold]{one.lab} / {one.name}[/]: {one.summary}")
     for choice in run.choose(one, world, impairment):
         verb = "world" if choice.probe.ok else "not in"
-        talk.print(f"{verb} [cyan]{choice.world}[/]: {choice.probe.reason} {choice.probe.remedy}".rstrip(), highlight=False)
+        talk.print(f"{verb} [cyan]{choice.world}[/]: {choice.probe.reason} {choice.probe.remedy}".rstrip())
         if choice.probe.ok:
-            with _bar(talk) as progress:
+            with _Bar(talk) as progress:
                 summary = run.play(one, options.seed, choice.world, choice.probe.impairment, progress, options.out)
             folder = run.folder_of(one, options.seed, options.out)
             if not options.json:
                 table.show(summary, Console(highlight=False))
-            talk.print(f"report: {folder / 'report.html'}   captures: {folder}/left.pcap, right.pcap", highlight=False)
+            talk.print(f"report: {folder / 'report.html'}   captures: {folder}/left.pcap, right.pcap")
             return summary
     talk.print(f"[red]{one.name} cannot be shown on this machine as asked[/]; the lines above say what would help")
     return None
 
 
 def _report(options: argparse.Namespace, talk: Console) -> int:
-    talk.print(f"report: {report.write(options.folder)}", highlight=False)
+    talk.print(f"report: {report.write(options.folder)}")
     return 0
 
 
@@ -159,7 +167,7 @@ def _headline(summary: Summary, out: Path) -> dict[str, object]:
     return {"folder": str(out / summary.lab / f"{summary.scenario}-{summary.seed}"), **document}
 
 
-class _bar:  # noqa: N801 -- reads as a word where it is used
+class _Bar:
     """A progress bar on the terminal, while a world plays; where there is no terminal, a line for each phase.
 
     Args:
@@ -168,12 +176,17 @@ class _bar:  # noqa: N801 -- reads as a word where it is used
 
     def __init__(self, talk: Console) -> None:
         self._talk = talk
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+        )
         self._progress = Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
         self._task = self._progress.add_task("setting up", total=None)
         self._phase = ""
 
-    def __enter__(self) -> "_bar":
+    def __enter__(self) -> Self:
         self._progress.start()
         return self
 
@@ -183,9 +196,11 @@ class _bar:  # noqa: N801 -- reads as a word where it is used
     def __call__(self, told: Mapping[str, object]) -> None:
         phase = str(told["phase"])
         if phase != self._phase and not self._talk.is_terminal:
-            self._talk.print(f"  {phase} ...", highlight=False)
+            self._talk.print(f"  {phase} ...")
         self._phase = phase
-        self._progress.update(self._task, completed=float(str(told["done"])), total=float(str(told["of"])), description=phase)
+        self._progress.update(
+            self._task, completed=float(str(told["done"])), total=float(str(told["of"])), description=phase
+        )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from labs import report, worlds
 from labs.results import Summary
 from labs.scenario import Scenario
-from labs.worlds import Probe, Progress, Run, WorldError
+from labs.worlds import Probe, Progress, Run
 
 ARTEFACTS = ("left.pcap", "right.pcap", "events.jsonl", "summary.json", "report.html")
 OUT = Path("out")
@@ -120,5 +120,3 @@ def environment() -> dict[str, str]:
     if control.exists():
         facts["congestion control"] = control.read_text(encoding="ascii").strip()
     return facts
-
-

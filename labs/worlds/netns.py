@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from functools import cache
 from typing import IO, NamedTuple, cast
 
-from labs.impairment.netem import settings
+from labs.impairment.choice import choose
 from labs.scenario import Scenario
 from labs.worlds import Probe, Progress, Run, carry_out, convene, roles
 from labs.worlds.namespaces import LEFT, RIGHT
@@ -29,11 +29,6 @@ _NO_NAMESPACES = (
     "Run it as root (sudo), or allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1 (Debian), "
     "kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), user.max_user_namespaces=10000 (RHEL)"
 )
-_REMEDIES = {
-    "netem": "sch_netem is in linux-modules-extra-$(uname -r) (Ubuntu), kernel-modules-extra (Fedora, RHEL), "
-    "linux-image-amd64 (Debian)",
-    "nfqueue": "It needs the kernel modules nf_tables, nfnetlink_queue and nft_queue (or nft_compat and xt_NFQUEUE)",
-}
 
 
 class _WayIn(NamedTuple):
@@ -49,20 +44,8 @@ def probe(scenario: Scenario, impairment: str | None = None) -> Probe:
     way = _way_in()
     if way.obstacles["network"]:
         return Probe(ok=False, impairment="", reason=way.obstacles["network"], remedy=_NO_NAMESPACES)
-    obstacles = {
-        "netem": _unsuited(scenario) or way.obstacles["netem"],
-        "nfqueue": way.obstacles["nfqueue"],
-        "off": "",
-    }
-    wished = [impairment] if impairment else ["netem", "nfqueue"]
-    for name in wished:
-        if obstacles.get(name, "unknown") == "":
-            return Probe(ok=True, impairment=name, reason=f"network namespaces {way.how}, {name}")
-    if wished[0] not in obstacles:
-        there_are = ", ".join(obstacles)
-        return Probe(ok=False, impairment="", reason=f"no impairment {wished[0]!r}", remedy=f"There are: {there_are}.")
-    reason = "; ".join(f"no {name}: {obstacles[name]}" for name in wished)
-    return Probe(ok=False, impairment="", reason=reason, remedy=_REMEDIES[wished[-1]])
+    in_the_way = {name: obstacle for name, obstacle in way.obstacles.items() if name != "network"}
+    return choose(scenario, impairment, in_the_way, f"network namespaces {way.how}")
 
 
 def run(run: Run, progress: Progress) -> None:
@@ -119,13 +102,3 @@ def _try(command: Sequence[str]) -> Mapping[str, str]:
         return {"network": last}
     findings: dict[str, str] = json.loads(tried.stdout)
     return findings
-
-
-def _unsuited(scenario: Scenario) -> str:
-    """Which of the scenario's figures netem cannot do; empty if it can do them all."""
-    try:
-        for link in (scenario.to_server, scenario.to_client):
-            settings(link)
-    except ValueError as error:
-        return str(error)
-    return ""
