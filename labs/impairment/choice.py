@@ -3,6 +3,7 @@
 What can be had is found out by trying it, on the very interfaces that are to be bent, and undoing it at once.
 """
 
+import errno
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
@@ -62,8 +63,11 @@ def _obstacle(impairment: AbstractContextManager[object]) -> str:
     try:
         with impairment:
             return ""
-    except (OSError, NetlinkError) as error:
+    except OSError as error:
         return str(error)
+    except NetlinkError as error:
+        code, text = error.args[:2]
+        return f"the kernel says: {text} ({errno.errorcode.get(code, code)})"
 
 
 def _unsuited(scenario: Scenario) -> str:

@@ -24,21 +24,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from labs.impairment.firewall import Firewall
-from labs.impairment.netem import Netem
-from labs.impairment.nfqueue import NfQueue
+from labs.impairment.choice import obstacles
 from labs.interfaces import segments_stay_segments
 from labs.meeting import POLL, MeetingError, meetings
 from labs.recorder import Recorder
 from labs.worlds import roles
-from sleepy.sim import Link
 
 T = TypeVar("T")
 _PATIENCE = 10.0  # seconds for an interface or a namespace to appear
@@ -122,13 +119,9 @@ def host(side: Side, package: str, base: Path) -> int:
 
 def probe() -> int:
     """Try everything once, in namespaces that are gone a moment later; print as JSON what is in the way of what."""
-    findings = {"network": _obstacle(_try_network)}
+    findings = {"network": _network_obstacle()}
     if not findings["network"]:
-        findings["nfqueue"] = _obstacle(lambda: _try(NfQueue(Link(delay=0.01), Link(), [1], seed=0)))
-        findings["nftables"] = _obstacle(lambda: _try(Firewall()))
-        findings["netem"] = _obstacle(
-            lambda: _try(Netem(Link(delay=0.01), Link(drop=[1]), [1], LEFT.router, RIGHT.router))
-        )
+        findings |= obstacles(LEFT.router, RIGHT.router)
     print(json.dumps(findings))
     return 0
 
@@ -166,29 +159,20 @@ def _wait(look: Callable[[], T], what: str) -> T:
     return found
 
 
-def _try_network() -> None:
-    """Two interfaces, connected with each other, and a capture."""
-    with closing(IPRoute()) as ip:
-        ip.link("add", ifname=LEFT.interface, kind="veth", peer={"ifname": RIGHT.interface})
-        for side in (LEFT, RIGHT):
-            _set_up(ip, ip.link_lookup(ifname=side.interface)[0], side.interface, side.router)
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    with Recorder(LEFT.interface, Path(os.devnull)):
-        pass
-
-
-def _try(context: AbstractContextManager[object]) -> None:
-    with context:
-        pass
-
-
-def _obstacle(attempt: Callable[[], None]) -> str:
-    """What is in the way; empty if nothing is."""
+def _network_obstacle() -> str:
+    """What is in the way of two interfaces, connected with each other, and a capture; empty if nothing is."""
     try:
-        attempt()
-    except (OSError, NetlinkError) as error:
+        with closing(IPRoute()) as ip:
+            ip.link("add", ifname=LEFT.interface, kind="veth", peer={"ifname": RIGHT.interface})
+            for side in (LEFT, RIGHT):
+                _set_up(ip, ip.link_lookup(ifname=side.interface)[0], side.interface, side.router)
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        with Recorder(LEFT.interface, Path(os.devnull)):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    except NetlinkError as error:
         return str(error)
-    return ""
 
 
 if __name__ == "__main__":
