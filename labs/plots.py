@@ -45,7 +45,7 @@ PARTS = {
 COLOURS = {part: colours[0] for part, colours in PARTS.items()}
 STAGES: dict[Stage, dict[str, Any]] = {
     Stage.CULPRIT: {"color": COLOURS["culprit"], "linewidth": 0},
-    Stage.HELD: {"facecolor": COLOURS["held-tint"], "edgecolor": COLOURS["held"], "hatch": "/////"},
+    Stage.HELD: {"facecolor": COLOURS["held-tint"], "edgecolor": COLOURS["held"], "linewidth": 0, "hatch": "/////"},
     Stage.MOVING: {"color": COLOURS["moving"], "linewidth": 0},
     Stage.QUEUED: {"color": COLOURS["muted"], "linewidth": 0},
 }

@@ -4,7 +4,8 @@ A request lives from the moment somebody asks until somebody has the answer, and
 stages. Which stage a span belongs to follows from the point that ends it:
 
 1. Until it is *sent* it is queued in the client.
-2. Until it is *answered* the server has it. That is when a response behind a slow one is held up.
+2. Until it is *answered* the server has it. That is when a response behind a slow one is held up. A culprit may have to
+   wait for its turn as well: its own trouble begins when the one before it on its connection has been answered.
 3. Until its answer has *arrived* it is on the wire. A culprit's own trouble, slow or lost, ends here at the latest.
 4. Until it is *delivered* TCP keeps it back, because bytes before it are missing. That is when a response behind a lost
    segment is held up.
@@ -131,8 +132,14 @@ class Window(NamedTuple):
 
 def track(contender: Contender) -> Track:
     """Lay a contender's requests on a clock that starts with its first."""
-    seen = [(request, _points(request)) for request in contender.requests]
-    seen = [(request, points) for request, points in seen if len(points) > 1]
+    seen: list[tuple[Request, list[tuple[str, float]]]] = []
+    turns: dict[int, float] = {}
+    for request in sorted(contender.requests, key=lambda request: request.sent or 0.0):
+        points = _points(request, turns.get(request.connection))
+        if request.answered is not None:
+            turns[request.connection] = max(request.answered, turns.get(request.connection, 0.0))
+        if len(points) > 1:
+            seen.append((request, points))
     zero = min((points[0][1] for _, points in seen), default=0.0)
     lives = sorted(
         (Life(request, _spans(request, points, zero)) for request, points in seen), key=lambda life: life.start
@@ -192,8 +199,11 @@ def _window(subject: Life, tracks: Sequence[Track]) -> Window:
     return Window(subject.request.index, subject.start, subject.start - margin, end + margin)
 
 
-def _points(request: Request) -> list[tuple[str, float]]:
+def _points(request: Request, turn: float | None) -> list[tuple[str, float]]:
     seen = [(name, time) for name in POINTS if (time := getattr(request, name)) is not None]
+    if turn is not None and not request.innocent and request.at_server is not None and request.answered is not None:
+        place = next(place for place, (name, _) in enumerate(seen) if name == "answered")
+        seen.insert(place, ("turn", min(turn, request.answered)))
     # Program and capture are two observers: where they disagree by a hair, a later point is not let go back in time.
     times = accumulate((time for _, time in seen), max)
     return [(name, time) for (name, _), time in zip(seen, times, strict=True)]
@@ -213,6 +223,8 @@ def _spans(request: Request, points: Sequence[tuple[str, float]], zero: float) -
 def _stage(request: Request, until: str) -> Stage:
     if until == "sent":
         return Stage.QUEUED
+    if until == "turn":
+        return Stage.HELD
     if not request.innocent and until in {"answered", "arrived"}:
         return Stage.CULPRIT
     if request.innocent and (request.why, until) in {("slow", "answered"), ("lost", "delivered")}:

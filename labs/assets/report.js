@@ -30,7 +30,8 @@ function tell(life) {
   const answered = `was answered after ${milliseconds(life.latency)}.`;
   const fate = life.latency === null ? `was last seen after ${milliseconds(seen)} and never answered.` : answered;
   const held = life.spans.filter(([stage]) => stage === "held").reduce((sum, [, start, end]) => sum + end - start, 0);
-  if (!life.innocent) return `${asked}${fate} It is a culprit: a ${trouble}.`;
+  const turn = held > 0.0005 ? ` It had waited ${milliseconds(held)} for its own turn.` : "";
+  if (!life.innocent) return `${asked}${fate} It is a culprit: a ${trouble}.${turn}`;
   if (life.heldBy === null) return `${asked}${fate} Nothing held it up.`;
   return `${asked}${fate} Of that, it was held up ${held ? `for ${milliseconds(held)} ` : ""}by request ${life.heldBy}.`;
 }
@@ -79,6 +80,7 @@ class Panel {
     this.scale();
     this.shown.forEach((life, row) => this.bar(life, row));
     this.marks = add(this.svg, "g", {});
+    this.written = -Infinity; // how far down the last words are
     this.shown.forEach((life, row) => life.innocent || this.culprit(life, row));
     this.pick(this.picked);
   }
@@ -111,13 +113,15 @@ class Panel {
   }
 
   culprit(life, row) {
+    if (life.spans.at(-1)[2] > this.window.end) return; // its end is out of sight
     const [x, y, size] = [this.x(life.spans.at(-1)[2]), this.y(row), chosen < 0 ? 4 : 7];
     add(this.svg, "path", { class: "culprit", d: `M${x - size} ${y}l${size} ${-size}l${size} ${size}l${-size} ${size}z` });
-    if (chosen < 0) return;
+    if (chosen < 0 || y < this.written + 15) return;
+    this.written = y;
     const waited = this.track.lives.filter((other) => other.innocent && other.heldBy === life.index).length;
     const beside = x + 100 < this.width; // to the right of a culprit is always room, if the window reaches that far
     const place = beside ? { x: x + 18, y: y + 4 } : { x, y: y - 9, "text-anchor": "end" };
-    add(this.svg, "text", { class: "said", ...place }, `${waited} waited`);
+    add(this.svg, "text", { class: "said", ...place }, `${waited || "nobody"} waited`);
   }
 
   /** Point at a row: outline it, join it to the culprit it waited for or to those who waited for it, and say so. */

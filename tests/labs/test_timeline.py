@@ -50,6 +50,18 @@ def test_a_culprits_trouble_ends_when_its_answer_has_arrived() -> None:
     assert stages(culprit) == [(Stage.QUEUED, 0, 1), (Stage.MOVING, 1, 2), (Stage.CULPRIT, 2, 6), (Stage.MOVING, 6, 7)]
 
 
+def test_a_culprit_that_waits_for_its_turn_is_held_up_so_long() -> None:
+    """Rule 2: of two slow ones in a row, the second is slow only once the first has been answered."""
+    first = Request(0, 0, False, 0.0, 0.0, 1.0, 5.0, 6.0, 6.0, 6.0)
+    second = Request(1, 0, False, 1.0, 1.0, 2.0, 9.0, 10.0, 10.0, 10.0)
+    elsewhere = Request(2, 1, False, 2.0, 2.0, 3.0, 9.0, 10.0, 10.0, 10.0)
+    spans = [
+        [(span.stage, span.start, span.end) for span in life.spans] for life in track_of(first, second, elsewhere).lives
+    ]
+    assert spans[1][-2:] == [(Stage.HELD, 2, 5), (Stage.CULPRIT, 5, 10)]
+    assert spans[2][-1] == (Stage.CULPRIT, 3, 10)
+
+
 def test_a_point_that_nobody_saw_is_passed_over() -> None:
     unseen = Request(1, 0, True, queued=0.0, sent=1.0, answered=5.0, done=7.0, held_by=0, why="slow")
     assert stages(unseen) == [(Stage.QUEUED, 0, 1), (Stage.HELD, 1, 5), (Stage.MOVING, 5, 7)]
