@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self, cast
 
 _SCALARS = (str, int, float, bool, type(None))
+_RESERVED = frozenset({"time", "where", "event"})
 Value = str | int | float | bool | None
 
 # --8<-- [start:events]
@@ -53,8 +54,13 @@ class Event(NamedTuple):
     fields: Mapping[str, Any]
 
     def to_json(self) -> str:
-        """The event as one line of JSON, without the line's end."""
-        return json.dumps({"time": self.time, "where": self.where, "event": self.name, **self.fields})
+        """The event as one line of JSON, without the line's end.
+
+        Raises:
+            ValueError: A number is infinite or none, which JSON cannot say.
+        """
+        record = {"time": self.time, "where": self.where, "event": self.name, **self.fields}
+        return json.dumps(record, allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> Self:
@@ -71,7 +77,9 @@ class Event(NamedTuple):
             time, where, name = record.pop("time"), record.pop("where"), record.pop("event")
         except KeyError as missing:
             raise ValueError(f"an event needs {missing}: {line!r}") from None
-        event = cls(float(time), str(where), str(name), record)
+        if not (isinstance(time, (int, float)) and isinstance(where, str) and isinstance(name, str)):
+            raise ValueError(f"the time is a number, where and event are text: {line!r}")
+        event = cls(float(time), where, name, record)
         validate(event)
         return event
 
@@ -80,7 +88,7 @@ def validate(event: Event) -> None:
     """Hold an event against the schema.
 
     Raises:
-        ValueError: An unknown name, a missing field, or a value that is not a JSON scalar.
+        ValueError: An unknown name, a missing or a reserved field, or a value that is not a JSON scalar.
     """
     required = EVENTS.get(event.name)
     if required is None:
@@ -89,6 +97,8 @@ def validate(event: Event) -> None:
     if missing:
         raise ValueError(f"{event.name} lacks {', '.join(missing)}")
     for field, value in event.fields.items():
+        if field in _RESERVED:
+            raise ValueError(f"{event.name} has a field {field!r}, and so has every event: call it something else")
         if not isinstance(value, _SCALARS):
             raise ValueError(f"{event.name}.{field} is {type(value).__name__}; a trace holds JSON scalars only")
 

@@ -11,6 +11,8 @@ from typing import Generic, Protocol, TypeVar
 
 from sleepy.tcp.errors import RemoteProtocolError
 
+_ENOUGH = 65536  # bytes worth a system call of their own, whatever else comes in this turn
+
 M = TypeVar("M")
 M_co = TypeVar("M_co", covariant=True)
 
@@ -30,6 +32,10 @@ class Reader(Protocol[M_co]):
 class Owner(Protocol[M]):
     """Who a connection belongs to: a client, or a session of a server."""
 
+    def made(self, connection: "Connection[M]") -> None:
+        """The connection is there."""
+        ...
+
     def received(self, connection: "Connection[M]", message: M) -> None:
         """A whole message has come."""
         ...
@@ -43,7 +49,7 @@ class Owner(Protocol[M]):
         ...
 
     def lost(self, connection: "Connection[M]", error: Exception | None) -> None:
-        """The connection is no more. ``error`` tells why, unless it ended in order. Comes exactly once."""
+        """The connection is no more. ``error`` tells why, unless it ended in order. Comes exactly once, after `made`."""
         ...
 
 
@@ -68,7 +74,10 @@ class Connection(asyncio.Protocol, Generic[M]):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
+        self._outgoing_size = 0
         self._error: Exception | None = None
+        self._finishing = False  # we have said all: what still comes is thrown away
+        self._peer_ended = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._gone = asyncio.Event()
@@ -89,16 +98,25 @@ class Connection(asyncio.Protocol, Generic[M]):
         """Whether it is closed or about to be."""
         return self._transport is None or self._transport.is_closing()
 
+    @property
+    def unsent(self) -> int:
+        """Bytes written that the kernel has not taken yet."""
+        return self._outgoing_size + self.transport.get_write_buffer_size()
+
     # --8<-- [start:write]
     def write(self, data: bytes) -> None:
         """Send ``data``, together with all that is written in this turn of the event loop."""
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(data)
+        self._outgoing_size += len(data)
+        if self._outgoing_size >= _ENOUGH:
+            self._flush()
 
     def _flush(self) -> None:
         data = b"".join(self._outgoing)
         self._outgoing.clear()
+        self._outgoing_size = 0
         if data and not self.closing:
             self.transport.write(data)
 
@@ -112,6 +130,21 @@ class Connection(asyncio.Protocol, Generic[M]):
         """Send what was written, then close."""
         self._flush()
         self.transport.close()
+
+    def finish(self) -> None:
+        """Send what was written, say that nothing follows, and close when the peer says so too.
+
+        A connection that is closed while something of the peer's is unread is reset, and a reset can overtake our last words
+        (RFC 9112, section 9.6). So what still comes is read, and thrown away. How long that may take is the owner's to say:
+        he calls `abort`.
+        """
+        self._flush()
+        self._finishing = True
+        if self._peer_ended or not self.transport.can_write_eof():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+            self.transport.resume_reading()
 
     def abort(self, error: Exception | None = None) -> None:
         """Close at once; what was not sent is lost. The owner is told of ``error``."""
@@ -128,20 +161,26 @@ class Connection(asyncio.Protocol, Generic[M]):
         """See `asyncio.BaseProtocol`."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 -- streams have no others
         self._transport = transport
+        self._owner.made(self)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
+        if self._finishing:
+            return
         try:
             for message in self._reader.feed(data):
                 self.messages += 1
                 self._owner.received(self, message)
-                if self.closing:
+                if self.closing or self._finishing:
                     return  # what comes behind a last message is nobody's
         except RemoteProtocolError as error:
             self._owner.confused(self, error)
 
     def eof_received(self) -> bool:
         """See `asyncio.Protocol`."""
+        self._peer_ended = True
+        if self._finishing:
+            return False
         for message in self._reader.end():
             self.messages += 1
             self._owner.received(self, message)

@@ -2,13 +2,17 @@
 
 A peer may have several addresses. Each dial starts with the one after that which the dial before it started with, so that
 connections spread over them; if it does not answer the next is tried, until all have been. One deadline stands over all of
-it: looking up the name, connecting, and the TLS handshake, which a silent peer could otherwise draw out for ever.
+it: looking up the name, connecting, and the TLS handshake, which a silent peer could otherwise draw out for ever. Each
+address may use its share of the time that is left, so that a silent one does not keep the others from being tried.
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Callable
 from typing import TypeVar
+
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[0-9A-Za-z._-]+)):(?P<port>[0-9]{1,5})")
 
 P = TypeVar("P", bound=asyncio.Protocol)
 
@@ -35,26 +39,28 @@ class Dialer:
         """Connect, and give the protocol that ``factory`` made.
 
         Raises:
-            OSError: No address answered; the message names each with its reason. A `TimeoutError` (which is one) if that
-                took too long.
+            OSError: No address answered; the message names each with its reason. A `TimeoutError` (which is one) if one of
+                them was silent.
         """
         start = self._next
         self._next = (start + 1) % len(self._addresses)
         loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._timeout
+        kind: type[OSError] = ConnectionError
         failures: list[str] = []
-        try:
-            async with asyncio.timeout(self._timeout):
-                for host, port in self._addresses[start:] + self._addresses[:start]:
-                    try:
-                        _, protocol = await loop.create_connection(factory, host, port, ssl=self._tls)
-                    except OSError as error:
-                        failures.append(f"{host}:{port}: {error}")
-                    else:
-                        return protocol
-        except TimeoutError:
-            failures.append(f"no answer within {self._timeout:g} s")
-            raise TimeoutError(f"cannot connect: {'; '.join(failures)}") from None
-        raise ConnectionError(f"cannot connect: {'; '.join(failures)}")
+        for tried, (host, port) in enumerate(self._addresses[start:] + self._addresses[:start]):
+            share = (deadline - loop.time()) / (len(self._addresses) - tried)
+            try:
+                async with asyncio.timeout(share):
+                    _, protocol = await loop.create_connection(factory, host, port, ssl=self._tls)
+            except TimeoutError as error:
+                kind = TimeoutError
+                failures.append(f"{host}:{port}: {str(error) or f'silent for {share:.3g} s'}")
+            except OSError as error:
+                failures.append(f"{host}:{port}: {error}")
+            else:
+                return protocol
+        raise kind(f"cannot connect: {'; '.join(failures)}")
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -63,7 +69,7 @@ def split_address(address: str) -> tuple[str, int]:
     Raises:
         ValueError: It is not of that form.
     """
-    host, colon, port = address.rpartition(":")
-    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
-        raise ValueError(f"{address!r} is not host:port")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    match = _ADDRESS.fullmatch(address)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise ValueError(f"{address!r} is not host:port (IPv6 in brackets, names in ASCII)")
+    return match["v6"] or match["host"], int(match["port"])

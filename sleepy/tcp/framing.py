@@ -25,7 +25,7 @@ from sleepy.tcp.messages import TOKEN, VALUE
 _MAX_CHUNK_LINE = 4096  # bytes of one chunk's size and extensions
 _MAX_TRAILERS = 16384  # bytes of all fields behind the last chunk
 # Sixteen digits are more than any machine can hold. Extensions are checked for form and ignored (RFC 9112, section 7.1.1).
-_CHUNK_LINE = re.compile(f"([0-9A-Fa-f]{{1,16}})[ \t]*+(?:;{VALUE})?".encode("latin-1"))
+_CHUNK_LINE = re.compile(f"([0-9A-Fa-f]{{1,16}})(?:[ \t]*+;{VALUE})?".encode("latin-1"))
 _TRAILERS = re.compile(f"(?:{TOKEN}:{VALUE}\r\n)*+".encode("latin-1"))
 
 
@@ -164,8 +164,11 @@ class ChunkedDecoder:
         return self._take_trailers(buffer)
 
     def _take_trailers(self, buffer: bytearray) -> bytes | None:
-        end = 0 if buffer.startswith(b"\r\n") else buffer.find(b"\r\n\r\n", 0, _MAX_TRAILERS) + 2
-        if not buffer.startswith(b"\r\n", end):
+        if buffer.startswith(b"\r\n"):  # there are none
+            del buffer[:2]
+            return bytes(self._body)
+        end = buffer.find(b"\r\n\r\n", 0, _MAX_TRAILERS) + 2
+        if end < 2:
             if len(buffer) > _MAX_TRAILERS:
                 raise RemoteProtocolError(f"more than {_MAX_TRAILERS} bytes of trailers", status=431)
             return None

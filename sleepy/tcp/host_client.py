@@ -9,8 +9,8 @@ When a connection is lost, its request may go to another, under these rules:
 2. At most ``max_attempts`` times in all, and never after a timeout, nor after an answer that was too large: these would
    only come again.
 3. A connection that has served before, and ends without one byte of answer, was most likely closed by the peer while it
-   stood idle. The first such loss does not count as an attempt, and all idle connections are closed with it: they have
-   stood idle longer, so the next attempt takes a fresh one.
+   stood idle. The first such loss does not count as an attempt, and all idle connections are closed with it: they are as
+   suspect, and the next attempt takes a fresh one.
 """
 
 import asyncio
@@ -78,8 +78,11 @@ class HostClient(PeerClient):
             max_duration=max_conn_duration,
             strategy=pool_strategy,
         )
+        if max_conn_wait_timeout is not None and max_conn_wait_timeout < 0:
+            raise ValueError(f"max_conn_wait_timeout is {max_conn_wait_timeout} s; 0 is not to wait, None is no limit")
         self._max_conn_wait_timeout = max_conn_wait_timeout
         self._serving: dict[Connection[Response], Exchange] = {}
+        self._waits: dict[Exchange, asyncio.TimerHandle] = {}  # whose patience in line is limited
         self._cleaner: asyncio.TimerHandle | None = None
 
     @property
@@ -118,12 +121,9 @@ class HostClient(PeerClient):
     def _submit(self, exchange: Exchange) -> None:
         self._pool.enter(exchange)
         self._settle()
-        if (
-            self._max_conn_wait_timeout is not None
-            and exchange.connection is None
-            and self._pool.waiting_count > self._pool.dialing_count  # no dial is under way for it
-        ):
-            asyncio.get_running_loop().call_later(self._max_conn_wait_timeout, self._wait_is_over, exchange)
+        patience = self._max_conn_wait_timeout
+        if patience is not None and exchange.connection is None and not self._pool.is_dialing_for(exchange):
+            self._waits[exchange] = asyncio.get_running_loop().call_later(patience, self._wait_is_over, exchange)
 
     def _settle(self) -> None:
         """Do what the pool decides."""
@@ -132,11 +132,12 @@ class HostClient(PeerClient):
         for connection in orders.close:
             connection.close()
         for exchange, connection in orders.serve:
+            self._stop_waiting(exchange)
             self._serving[connection] = exchange
             self._send(exchange, connection)
         for _ in range(orders.dials):
             self._dial(self._opened, self._dial_failed)
-        expiry = self._pool.next_expiry() if self._cleaner is None else None
+        expiry = self._pool.next_expiry(loop.time()) if self._cleaner is None else None
         if expiry is not None:
             self._cleaner = loop.call_at(expiry, self._clean)
 
@@ -155,11 +156,11 @@ class HostClient(PeerClient):
     def received(self, connection: Connection[Response], message: Response) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         self._serving.pop(connection).succeed(message)
-        if message.keep_alive:
-            self._pool.release(connection, asyncio.get_running_loop().time())
-        else:
+        # An answer can come before the whole request was taken: the rest is of no use, and in the way of the next.
+        usable = message.keep_alive and not connection.unsent
+        if not (usable and self._pool.release(connection, asyncio.get_running_loop().time())):
             self._pool.discard(connection)
-            connection.close()
+            connection.abort()
         self._settle()
 
     def _lost(self, connection: Connection[Response], error: Exception) -> None:
@@ -178,13 +179,14 @@ class HostClient(PeerClient):
             exchange.fail(error)
             return
         exchange.connection = None
-        self._pool.enter(exchange)
         self._note("request.retried", exchange, error=repr(error))
+        self._submit(exchange)
 
     # --8<-- [end:retry]
 
     def _abandon(self, exchange: Exchange) -> None:
         connection = exchange.connection
+        self._stop_waiting(exchange)
         if connection is None:
             self._pool.leave(exchange)
         elif self._serving.get(connection) is exchange:  # its answer may still come: nobody else must get it
@@ -193,15 +195,23 @@ class HostClient(PeerClient):
             connection.abort()
             self._settle()
 
+    def _is_dialing_for(self, exchange: Exchange) -> bool:
+        return self._pool.is_dialing_for(exchange)
+
+    def _stop_waiting(self, exchange: Exchange) -> None:
+        timer = self._waits.pop(exchange, None)
+        if timer is not None:
+            timer.cancel()
+
     def _wait_is_over(self, exchange: Exchange) -> None:
-        if exchange.connection is None and self._pool.leave(exchange):
-            exchange.fail(
-                NoFreeConnections(
-                    f"no free connection within {self._max_conn_wait_timeout:g} s: "
-                    f"{self._pool.conns_count} of {self._pool.max_conns} are open or being dialed, "
-                    f"{self._pool.idle_count} idle, {self._pool.waiting_count} more requests in line"
-                )
+        self._abandon(exchange)
+        exchange.fail(
+            NoFreeConnections(
+                f"no free connection within {self._max_conn_wait_timeout:g} s: "
+                f"{self._pool.conns_count} of {self._pool.max_conns} are open or being dialed, "
+                f"{self._pool.idle_count} idle, {self._pool.waiting_count} more requests in line"
             )
+        )
 
     def _clean(self) -> None:
         self._cleaner = None

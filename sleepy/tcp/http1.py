@@ -26,11 +26,11 @@ from typing import Generic, Protocol, TypeVar
 
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.framing import BodyDecoder, Fields, decoder_for
-from sleepy.tcp.messages import TOKEN, VALUE, Headers, Request, Response
+from sleepy.tcp.messages import TOKEN, VALUE, Headers, Request, Response, is_url
 
 _FIELDS = f"(?:{TOKEN}:{VALUE}\r\n)*+"
 _RESPONSE = re.compile(f"HTTP/1\\.([01]) ([1-5][0-9][0-9])(?: ({VALUE}))?\r\n({_FIELDS})".encode("latin-1"))
-_REQUEST = re.compile(f"({TOKEN}) ([\x21-\x7e]++) HTTP/1\\.([01])\r\n({_FIELDS})".encode("latin-1"))
+_REQUEST = re.compile(f"({TOKEN}) ([\x21\x22\x24-\x7e]++) HTTP/1\\.([01])\r\n({_FIELDS})".encode("latin-1"))
 # The fields that decide about the connection, wherever they stand in the block.
 _CONTROL = re.compile(rb"^(content-length|transfer-encoding|connection|host):([^\r]*)", re.IGNORECASE | re.MULTILINE)
 _MAX_INTERIM = 100  # answers with status 1xx before the real one
@@ -55,7 +55,7 @@ class Http1:
 
         Args:
             request: What is asked.
-            authority: Host and port of the peer, for the ``Host`` field.
+            authority: Host and port of the peer, for the ``Host`` field if the URL names none.
 
         Raises:
             LocalProtocolError: The request says something about its length that is not true, or cannot be sent yet
@@ -68,7 +68,7 @@ class Http1:
             )
         parts = [f"{request.method} {request.target} HTTP/1.1\r\n".encode("ascii")]
         if "host" not in headers:
-            parts.append(f"host: {authority}\r\n".encode("ascii"))
+            parts.append(f"host: {request.authority or authority}\r\n".encode("ascii"))
         if "user-agent" not in headers:
             parts.append(self._agent)
         parts += _with_length(headers, request.body, needed=request.method not in {"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -92,10 +92,10 @@ class Http1:
             raise LocalProtocolError("a Transfer-Encoding cannot be sent: give the whole body as bytes")
         reason = "".join(char if "\x20" <= char <= "\x7e" else " " for char in response.reason)
         parts = [f"HTTP/1.1 {response.status} {reason}\r\n".encode("ascii")]
-        if not keep_alive and "connection" not in headers:
+        if not keep_alive and "close" not in headers.tokens("connection"):
             parts.append(b"connection: close\r\n")
-        if response.status in {204, 304}:  # RFC 9110, section 8.6: no Content-Length, no body
-            if response.body:
+        if response.status in {204, 304}:
+            if response.body or (response.status == 204 and "content-length" in headers):  # RFC 9110, section 8.6
                 raise LocalProtocolError(f"an answer with status {response.status} has no body")
             parts += [headers.raw, b"\r\n"]
         elif request.method == "HEAD":
@@ -190,7 +190,6 @@ class _Reader(Generic[M]):
         if match is None:
             raise RemoteProtocolError(f"{bytes(self._buffer[:80])!r} is not the head of a message")
         groups = tuple(bytes(group or b"") for group in match.groups())
-        del match  # it holds the buffer, which could not shrink
         del self._buffer[: end + 2]
         self._scanned = 0
         return groups
@@ -205,6 +204,11 @@ class ResponseReader(_Reader[Response]):
         super().__init__(max_header_size, max_body_size)
         self._asked: deque[str] = deque()  # the methods of the requests that wait for an answer
         self._interim = 0
+
+    @property
+    def between_messages(self) -> bool:
+        """See `_Reader`; an interim answer is a part of the answer that it precedes."""
+        return super().between_messages and not self._interim
 
     def expect(self, request: Request) -> None:
         """``request`` has been sent on this connection (rule 1)."""
@@ -260,11 +264,17 @@ class RequestReader(_Reader[Request]):
         if groups is None:
             return None
         method, target, version, block = groups
+        url = target.decode("ascii")
+        if method == b"CONNECT":
+            raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", status=501)
+        if not is_url(url):
+            raise RemoteProtocolError(f"the target {url[:80]!r} is none")
         control = _Control(block, http10=version == b"0")
         if control.hosts != 1 and not (control.http10 and control.hosts == 0):
             raise RemoteProtocolError(f"{control.hosts} Host fields instead of one")  # RFC 9112, section 3.2
-        request = Request(method.decode("ascii"), target.decode("ascii"), Headers.received(block))
-        request.keep_alive = control.keep_alive
+        request = Request(method.decode("ascii"), url, Headers.received(block))
+        # To keep a connection with HTTP/1.0 one would have to say so in each answer: no longer worth a line.
+        request.keep_alive = control.keep_alive and not control.http10
         decoder = decoder_for(
             control.fields, is_request=True, bodiless=False, http10=control.http10, limit=self._max_body_size
         )

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from sleepy.tcp.errors import LocalProtocolError
 
@@ -20,7 +19,8 @@ TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110, section 5.6.2
 VALUE = r"[\t\x20-\x7e\x80-\xff]*"  # RFC 9110, section 5.5: no CR, LF, NUL or other controls
 _LINE = re.compile(f"{TOKEN}:{VALUE}")
 _TOKEN = re.compile(TOKEN)
-_TARGET = re.compile(r"[\x21-\x7e]+")
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_ORIGIN = re.compile(r"https?://([^/?#@]+)(?![^/?#])", re.IGNORECASE)  # no user@: RFC 9110, section 4.2.4
 
 # RFC 9110, section 9.2.2: doing it twice is doing it once.
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -42,8 +42,8 @@ class Headers:
     __slots__ = ("_lines", "_raw")
 
     def __init__(self, lines: HeaderLines = ()) -> None:
-        pairs = list(lines.items() if isinstance(lines, Mapping) else lines)
-        self._lines: list[tuple[str, str]] | None = pairs
+        pairs = tuple(lines.items() if isinstance(lines, Mapping) else lines)
+        self._lines: tuple[tuple[str, str], ...] | None = pairs
         for name, value in pairs:
             if not _LINE.fullmatch(f"{name}:{value}"):
                 raise LocalProtocolError(f"the field {name!r}: {value!r} has characters that may not be sent")
@@ -61,12 +61,12 @@ class Headers:
         """The block as bytes, every line with its CR LF."""
         return self._raw
 
-    def items(self) -> list[tuple[str, str]]:
+    def items(self) -> tuple[tuple[str, str], ...]:
         """Every line's name and value, in order."""
         if self._lines is None:
             lines = self._raw.decode("latin-1").split("\r\n")[:-1]
             cut = (line.partition(":") for line in lines)
-            self._lines = [(name, value.strip(" \t")) for name, _, value in cut]
+            self._lines = tuple((name, value.strip(" \t")) for name, _, value in cut)
         return self._lines
 
     def get_all(self, name: str) -> list[str]:
@@ -76,7 +76,12 @@ class Headers:
 
     def get(self, name: str, default: str = "") -> str:
         """The values of that name, joined by a comma and a space; ``default`` if there are none."""
-        return ", ".join(self.get_all(name)) or default
+        values = self.get_all(name)
+        return ", ".join(values) if values else default
+
+    def tokens(self, name: str) -> set[str]:
+        """The members of a list such as ``Connection: close, upgrade``, in lower case (RFC 9110, section 5.6.1)."""
+        return {token.strip(" \t").lower() for token in self.get(name).split(",")}
 
     def __getitem__(self, name: str) -> str:
         values = self.get_all(name)
@@ -102,7 +107,7 @@ class Headers:
         return hash(tuple(_folded(self)))
 
     def __repr__(self) -> str:
-        return f"Headers({self.items()!r})"
+        return f"Headers({list(self.items())!r})"
 
 
 def _folded(headers: Headers) -> list[tuple[str, str]]:
@@ -129,8 +134,7 @@ class Request:
         keep_alive: On a received request, whether the peer will send another on the same connection.
 
     Raises:
-        LocalProtocolError: The method is not a token, or the URL holds blanks, line breaks or characters beyond ASCII,
-            which must be percent-encoded first.
+        LocalProtocolError: The method is not a token, or the URL cannot be asked for (see `is_url`).
     """
 
     method: str
@@ -151,8 +155,11 @@ class Request:
     ) -> None:
         if not _TOKEN.fullmatch(method):
             raise LocalProtocolError(f"{method!r} is not a method")
-        if not _TARGET.fullmatch(url):
-            raise LocalProtocolError(f"{url!r} has characters that must be percent-encoded")
+        if not is_url(url):
+            raise LocalProtocolError(
+                f"{url!r} is no URL to ask for: it begins with / or http://host or https://host (credentials go into an "
+                "Authorization field), and what is not visible ASCII is percent-encoded"
+            )
         self.method = method
         self.url = url
         self.headers = _as_headers(headers)
@@ -162,11 +169,15 @@ class Request:
 
     @property
     def target(self) -> str:
-        """What stands in the request line: path and query (RFC 9112, section 3.2.1)."""
-        if self.url.startswith("/") or self.url == "*":
-            return self.url
-        parts = urlsplit(self.url)
-        return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        """Path and query, as they stand in the request line (RFC 9112, section 3.2.1), or ``*``."""
+        target = _ORIGIN.sub("", self.url).partition("#")[0]  # a fragment is never sent (RFC 9110, section 7.1)
+        return target if target.startswith(("/", "*")) else f"/{target}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port that an absolute URL names; empty if the URL is only path and query."""
+        origin = _ORIGIN.match(self.url)
+        return origin[1] if origin else ""
 
 
 @dataclass(slots=True, init=False)
@@ -202,6 +213,11 @@ class Response:
         self.headers = _as_headers(headers)
         self.reason = usual_reason(status) if reason is None else reason
         self.keep_alive = keep_alive
+
+
+def is_url(url: str) -> bool:
+    """Whether a request can ask for it: an http or https URL, or one that begins with a slash, or ``*``."""
+    return bool(_VISIBLE.fullmatch(url)) and (url.startswith("/") or url == "*" or bool(_ORIGIN.match(url)))
 
 
 def usual_reason(status: int) -> str:

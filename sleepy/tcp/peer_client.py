@@ -89,6 +89,13 @@ class PeerClient:
         codec: Http1 | None,
         trace: Trace | None,
     ) -> None:
+        for name, value, least in (
+            ("max_attempts", max_attempts, 1),
+            ("dial_timeout", dial_timeout, 0.001),
+            ("max_response_body_size", max_response_body_size, 0),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}; the least is {least}")
         self._dialer = Dialer(addr, tls=tls, timeout=dial_timeout)
         self._authority = addr.partition(",")[0].strip()
         self._max_response_body_size = max_response_body_size
@@ -145,8 +152,8 @@ class PeerClient:
         exchange = Exchange(next(self._ids), request, data, loop.create_future())
         timer = None if timeout is None else loop.call_later(timeout, self._time_out, exchange, timeout)
         self._exchanges.add(exchange)
-        self._note("request.queued", exchange, target=request.target)
         try:
+            self._note("request.queued", exchange, target=request.target)
             self._submit(exchange)
             response = await exchange.answer
         except BaseException as error:
@@ -169,6 +176,7 @@ class PeerClient:
             await asyncio.wait([exchange.answer for exchange in self._exchanges], timeout=timeout)
         for exchange in list(self._exchanges):
             exchange.fail(ConnectionClosed("this client was closed before the answer came"))
+            self._abandon(exchange)
         for dial in self._dials:
             dial.cancel()
         await asyncio.gather(*self._dials, return_exceptions=True)
@@ -193,7 +201,11 @@ class PeerClient:
         raise NotImplementedError
 
     def _abandon(self, exchange: Exchange) -> None:
-        """Free whatever ``exchange`` holds: nobody waits for its answer any more."""
+        """Free whatever ``exchange`` holds: nobody waits for its answer any more. May be called again."""
+        raise NotImplementedError
+
+    def _is_dialing_for(self, exchange: Exchange) -> bool:
+        """Whether ``exchange`` waits for a dial that is under way."""
         raise NotImplementedError
 
     def _lost(self, connection: Connection[Response], error: Exception) -> None:
@@ -210,7 +222,13 @@ class PeerClient:
         """Dial in a task of its own, which outlives the exchange that it was started for."""
         task = asyncio.get_running_loop().create_task(self._dial_now(opened, failed))
         self._dials.add(task)
-        task.add_done_callback(self._dials.discard)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._dials.discard(task)
+            if task.cancelled():
+                failed(ConnectionClosed("this client was closed before a connection was made"))
+
+        task.add_done_callback(ended)
 
     async def _dial_now(
         self, opened: Callable[[Connection[Response]], None], failed: Callable[[Exception], None]
@@ -227,8 +245,8 @@ class PeerClient:
             return
         self._connections[connection] = reader
         if self._trace is not None:
-            host, port = connection.transport.get_extra_info("peername")[:2]
-            self._trace("connection.dialed", connection=number, address=f"{host}:{port}")
+            address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
+            self._trace("connection.dialed", connection=number, address=f"{address[0]}:{address[1]}")
         opened(connection)
 
     def _send(self, exchange: Exchange, connection: Connection[Response]) -> None:
@@ -245,22 +263,27 @@ class PeerClient:
             exchange.failures += 1
 
     def _may_repeat(self, exchange: Exchange, error: Exception) -> bool:
-        """Whether there is an attempt left, and a point in it: what was too large would be too large again."""
+        """Whether an attempt is left, and a point in it: an answer that was too large would be too large again."""
         return exchange.failures < self._max_attempts and not isinstance(error, BodyTooLarge)
 
     def _time_out(self, exchange: Exchange, timeout: float) -> None:
-        exchange.fail(RequestTimeout(self._phase(exchange), timeout))
+        error = RequestTimeout(self._phase(exchange), timeout)
+        self._abandon(exchange)  # now, not when the caller's task runs: nothing may be sent for it any more
+        exchange.fail(error)
 
     def _phase(self, exchange: Exchange) -> str:
         if exchange.connection is not None:
             return "read"
-        return "dial" if self._dials else "queue"
+        return "dial" if self._is_dialing_for(exchange) else "queue"
 
     def _note(self, name: str, exchange: Exchange, **fields: Value) -> None:
         if self._trace is not None:
             self._trace(name, id=exchange.id, **fields)
 
     # What a connection tells its owner:
+
+    def made(self, connection: Connection[Response]) -> None:
+        """See `sleepy.tcp.connection.Owner`; it is ours once the dial is over."""
 
     def confused(self, connection: Connection[Response], error: RemoteProtocolError) -> None:
         """See `sleepy.tcp.connection.Owner`."""

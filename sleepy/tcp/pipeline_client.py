@@ -14,6 +14,7 @@ import asyncio
 import ssl
 
 from sleepy.tcp.connection import Connection
+from sleepy.tcp.errors import ConnectionClosed
 from sleepy.tcp.http1 import Http1
 from sleepy.tcp.messages import Response
 from sleepy.tcp.peer_client import Exchange, PeerClient
@@ -63,6 +64,8 @@ class PipelineClient(PeerClient):
             codec=codec,
             trace=trace,
         )
+        if max_batch_delay < 0:
+            raise ValueError(f"max_batch_delay is {max_batch_delay} s; 0 is not to wait")
         self._pipeline = Pipeline[Exchange](max_conns, max_pending_requests)
         self._max_batch_delay = max_batch_delay
         self._connection_of: dict[Lane[Exchange], Connection[Response]] = {}
@@ -89,7 +92,7 @@ class PipelineClient(PeerClient):
     def _write(self, lane: Lane[Exchange]) -> None:
         self._batching.discard(lane)
         connection = self._connection_of.get(lane)
-        if connection is not None:  # it may have been lost while the batch gathered
+        if connection is not None and not connection.closing:  # if it is, what is not written moves when it is lost
             for exchange in lane.write():
                 self._send(exchange, connection)
 
@@ -114,7 +117,7 @@ class PipelineClient(PeerClient):
         lane.answered().succeed(message)
         if not message.keep_alive:
             self._forget(connection, lane)
-            connection.close()
+            connection.abort()  # what was written behind its last answer goes elsewhere, not here too
             survivors, _ = self._pipeline.remove(lane, last_answer=True)
             self._move(survivors, "the peer closes the connection")
 
@@ -125,13 +128,18 @@ class PipelineClient(PeerClient):
         if lane is None:
             return  # its last answer has come
         self._forget(connection, lane)
-        for exchange in lane.written:
-            self._count_failure(exchange, error)
-        survivors, lost = self._pipeline.remove(lane)
-        given_up = [exchange for exchange in survivors if not self._may_repeat(exchange, error)]
-        for exchange in lost + given_up:
-            exchange.fail(error)
-        self._move([exchange for exchange in survivors if exchange not in given_up], repr(error))
+        # A fault lies in the first answer; those behind only lose theirs.
+        behind = (
+            error if isinstance(error, ConnectionClosed) else ConnectionClosed(f"lost to the answer before: {error}")
+        )
+        written = list(lane.written)
+        survivors, _ = self._pipeline.remove(lane)
+        for number, exchange in enumerate(written):
+            its_error = behind if number else error
+            self._count_failure(exchange, its_error)
+            if not (exchange.idempotent and self._may_repeat(exchange, its_error)):
+                exchange.fail(its_error)
+        self._move(survivors, repr(error))
 
     def _move(self, survivors: list[Exchange], why: str) -> None:
         survivors = [exchange for exchange in survivors if not exchange.answer.done()]
@@ -144,6 +152,9 @@ class PipelineClient(PeerClient):
 
     def _forget(self, connection: Connection[Response], lane: Lane[Exchange]) -> None:
         del self._connection_of[lane], self._lane_of[connection]
+
+    def _is_dialing_for(self, exchange: Exchange) -> bool:
+        return any(exchange in lane.unwritten for lane in self._dialing)
 
     def _abandon(self, exchange: Exchange) -> None:
         self._pipeline.withdraw(exchange)

@@ -4,26 +4,40 @@ One connection carries one request at a time, so nobody ever waits behind somebo
 connection free gets a new one, as long as there are fewer than ``max_conns``, and after that waits in line. These are the
 ideas of fasthttp's HostClient. What its users suffered from is settled by five rules:
 
-1. **A slot is a connection that is open or being dialed.** There are never more slots than ``max_conns``, and the count is
-   never wrong, because it is not a counter: it is the size of what is there.
+1. **A slot is a connection that is open or being dialed.** No slot is added beyond ``max_conns``; when that is lowered, what
+   is too many is closed as soon as it serves nobody. The count is never wrong, because it is not a counter: it is the size
+   of what is there.
 2. **Nobody owns a dial.** A caller who must wait stands in line, and takes the first connection that comes free, dialed or
    released. If he gives up the dial goes on, for the next in line or for the pool: slow dials are never paid for twice.
 3. **There are as many dials under way as callers in line, if slots allow.** Whatever ends (a dial, a connection, a
    caller's patience) is followed by `settle`, which starts what this rule asks for: no wake-up is ever lost.
 4. **First come, first served.** A connection that comes free goes to the head of the line before anybody new may take it.
-5. **Age is checked when a connection is taken**, not only by a cleaner: one that has been idle or alive too long is closed,
-   never handed out.
+5. **A connection is judged when it is taken**, not only by a cleaner: one that is closing, or has been idle or alive too
+   long, is never handed out. (A peer that closes is noticed at once; the judging closes the gap of one turn of the event
+   loop between the notice and the end.)
 
 Idle connections are kept in the order of their release. *LIFO* takes the one used last: it is the likeliest to be alive,
 and the others grow old and are closed, so that the pool shrinks to what the load needs. *FIFO* takes the one idle longest,
 which spreads the load and keeps every connection of a burst alive.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from itertools import islice
+from typing import Generic, Literal, Protocol, TypeVar
 
-C = TypeVar("C")  # a connection
+
+class Pooled(Protocol):
+    """What the pool must know of a connection."""
+
+    @property
+    def closing(self) -> bool:
+        """Whether it is closed or about to be."""
+        ...
+
+
+C = TypeVar("C", bound=Pooled)  # a connection
 W = TypeVar("W")  # a caller in line
 
 PoolStrategy = Literal["lifo", "fifo"]
@@ -81,7 +95,7 @@ class ConnectionPool(Generic[C, W]):
 
     @property
     def max_conns(self) -> int:
-        """How many may be open or being dialed. Call `settle` after raising it: callers may be in line."""
+        """How many may be open or being dialed. Call `settle` after setting it."""
         return self._max_conns
 
     @max_conns.setter
@@ -122,9 +136,12 @@ class ConnectionPool(Generic[C, W]):
             now: The present, in seconds.
         """
         orders = Orders[C, W]()
+        while self._idle and self.conns_count > self._max_conns:  # rule 1
+            orders.close.append(next(iter(self._idle)))
+            self.discard(orders.close[-1])
         while self._line and self._idle:  # rule 4
             connection = self._next_idle()
-            if self._outlived(connection, now):  # rule 5
+            if connection.closing or self._outlived(connection, now):  # rule 5
                 self.discard(connection)
                 orders.close.append(connection)
             else:
@@ -156,10 +173,13 @@ class ConnectionPool(Generic[C, W]):
         self._dialing -= 1
         return self._line.popleft() if self._line else None
 
-    def release(self, connection: C, now: float) -> None:
-        """A connection has done its work and may serve again."""
-        if connection in self._born:
-            self._idle[connection] = now
+    def release(self, connection: C, now: float) -> bool:
+        """A connection has done its work. True if it may serve again; False if it is too old, or unknown: close it."""
+        if connection not in self._born or self._life_end(connection) <= now:
+            self.discard(connection)
+            return False
+        self._idle[connection] = now
+        return True
 
     def discard(self, connection: C) -> bool:
         """Forget a connection, whether it was busy or idle: it is closed or about to be. False if it was unknown."""
@@ -180,21 +200,32 @@ class ConnectionPool(Generic[C, W]):
             self.discard(connection)
         return expired
 
-    def next_expiry(self) -> float | None:
-        """When the next idle connection will have outlived its time, in seconds; None if none ever will."""
-        return min((self._end(connection) for connection in self._idle), default=None) if self._mortal else None
+    def next_expiry(self, now: float) -> float | None:
+        """When to call `discard_expired` again, in seconds; None if there is no need.
+
+        Before then no connection outlives its time, not even one that becomes idle meanwhile.
+        """
+        ends = [end for connection in self._born if (end := self._end(connection, now)) < math.inf]
+        return min(ends, default=None)
+
+    def is_dialing_for(self, caller: W) -> bool:
+        """Whether a dial is under way for a caller in line (rule 3: the first in line have theirs)."""
+        return caller in islice(self._line, self._dialing)
 
     def _next_idle(self) -> C:
         return next(reversed(self._idle) if self._strategy == "lifo" else iter(self._idle))
 
-    @property
-    def _mortal(self) -> bool:
-        return self._max_idle_duration is not None or self._max_duration is not None
+    def _life_end(self, connection: C) -> float:
+        return math.inf if self._max_duration is None else self._born[connection] + self._max_duration
 
-    def _end(self, connection: C) -> float:
-        idle = float("inf") if self._max_idle_duration is None else self._idle[connection] + self._max_idle_duration
-        life = float("inf") if self._max_duration is None else self._born[connection] + self._max_duration
-        return min(idle, life)
+    def _end(self, connection: C, now: float) -> float:
+        """When it outlives its time, if it stands idle from now on (or does already)."""
+        life_end = self._life_end(connection)
+        if life_end <= now and connection not in self._idle:
+            life_end = math.inf  # busy: it is closed when it is released
+        idle_since = self._idle.get(connection, now)
+        idle_end = math.inf if self._max_idle_duration is None else idle_since + self._max_idle_duration
+        return min(life_end, idle_end)
 
     def _outlived(self, connection: C, now: float) -> bool:
-        return now >= self._end(connection)
+        return self._end(connection, now) <= now

@@ -7,6 +7,9 @@ through TCP, and memory stays bounded.
 
 A handler that raises is answered with status 500 and logged. What is no request is answered with the status that names the
 fault, and the connection is closed: where the next request begins is anybody's guess.
+
+After its last answer a connection is not closed at once, but when the peer has closed it too (see `Connection.finish`), or
+has done nothing for as long as an idle peer may.
 """
 
 import asyncio
@@ -35,11 +38,14 @@ class Server:
         host: The address to listen on.
         port: The port to listen on; 0 lets the system choose (see `address`).
         codec: How requests and responses look as bytes; `Http1` if None.
-        max_request_body_size: The longest body accepted, in bytes (fasthttp: MaxRequestBodySize).
+        max_request_body_size: The longest body accepted, in bytes (fasthttp: MaxRequestBodySize); None for any.
         max_queued_requests: How many requests of one connection may wait for those before them.
-        idle_timeout: A connection on which no request becomes whole for so long is closed, in seconds (IdleTimeout,
-            ReadTimeout); None for never.
-        drain_timeout: How long `close` lets running requests end, in seconds.
+        idle_timeout: A connection on which no request becomes whole, and whose peer takes nothing of what it is sent, for so
+            long is closed, in seconds (IdleTimeout, ReadTimeout, WriteTimeout); None for never. Handlers may take longer.
+        drain_timeout: How long `close` lets running requests end, and peers take their answers, in seconds.
+
+    Raises:
+        ValueError: An option that makes no sense; the message says which.
     """
 
     def __init__(
@@ -54,6 +60,10 @@ class Server:
         idle_timeout: float | None = 60.0,
         drain_timeout: float = 5.0,
     ) -> None:
+        if max_queued_requests < 1:
+            raise ValueError(f"max_queued_requests of {max_queued_requests} would let nothing through; the least is 1")
+        if idle_timeout is not None and idle_timeout <= 0:
+            raise ValueError(f"idle_timeout of {idle_timeout} s would close every connection; None means no limit")
         self._handler = handler
         self._host = host
         self._port = port
@@ -65,6 +75,7 @@ class Server:
         self._numbers = itertools.count()
         self._sessions: set[_Session] = set()
         self._server: asyncio.Server | None = None
+        self._closed = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -80,6 +91,7 @@ class Server:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
+        self._closed = False
         self._server = await loop.create_server(self._accept, self._host, self._port)
         return self
 
@@ -92,21 +104,39 @@ class Server:
         """Stop listening, let running requests end for a while, then close every connection."""
         if self._server is None:
             return
-        self._server.close()
-        self._server = None
-        sessions = list(self._sessions)
-        running = [task for session in sessions if (task := session.drain()) is not None]
-        if running:
-            await asyncio.wait(running, timeout=self._drain_timeout)
-        for session in sessions:
-            await session.stop()
+        server, self._server = self._server, None
+        self._closed = True
+        server.close()
+        ends: list[asyncio.Task[None]] = []
+        for session in list(self._sessions):
+            session.drain()
+            ends.append(asyncio.create_task(session.wait_closed()))
+        try:
+            if ends:
+                await asyncio.wait(ends, timeout=self._drain_timeout)
+        finally:
+            for session in list(self._sessions):
+                session.connection.abort()
+        await asyncio.gather(*ends)
+        await server.wait_closed()
 
     def _accept(self) -> Connection[Request]:
-        session = _Session(self._handler, self._codec, self._sessions, self._max_queued_requests, self._idle_timeout)
+        session = _Session(
+            self._handler,
+            self._codec,
+            self._enter,
+            self._sessions.discard,
+            self._max_queued_requests,
+            self._idle_timeout,
+        )
         reader = self._codec.request_reader(self._max_request_body_size)
         session.connection = Connection(session, reader, next(self._numbers))
-        self._sessions.add(session)
         return session.connection
+
+    def _enter(self, session: "_Session") -> None:
+        self._sessions.add(session)
+        if self._closed:  # between the accepting and the making
+            session.connection.abort()
 
 
 class _Session:
@@ -118,61 +148,74 @@ class _Session:
         self,
         handler: Handler,
         codec: Http1,
-        sessions: "set[_Session]",
+        enter: "Callable[[_Session], None]",
+        leave: "Callable[[_Session], None]",
         max_queued: int,
         idle_timeout: float | None,
     ) -> None:
         self._handler = handler
         self._codec = codec
-        self._sessions = sessions
+        self._enter = enter
+        self._leave = leave
         self._max_queued = max_queued
         self._idle_timeout = idle_timeout
         self._queue: deque[Request | RemoteProtocolError] = deque()
         self._reading = True
-        self._no_more = False  # the connection is to be closed when the queue is empty
+        self._handling = False
+        self._no_more = False  # no request is taken any more; the connection is finished when the queue is empty
         self._task: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._active_at = self._loop.time()
+        self._unsent = 0  # bytes, at the last watch
         self._timer: asyncio.TimerHandle | None = None
-        self._watch()
 
     # --8<-- [start:serve]
     async def _serve(self) -> None:
         """Answer what is queued, in order."""
-        while self._queue:
-            request = self._queue.popleft()
-            self._read_if_room()
-            if isinstance(request, RemoteProtocolError):
-                self._say_last(request)
-                return
-            data, keep_alive = await self._answer(request)
-            self._active_at = self._loop.time()
-            self.connection.write(data)
-            if not keep_alive:
-                self.connection.close()
-                return
-            await self.connection.drain()
+        try:
+            while self._queue:
+                request = self._queue.popleft()
+                self._read_if_room()
+                if isinstance(request, RemoteProtocolError):
+                    data, keep_alive = self._last_word(request), False
+                else:
+                    data, keep_alive = await self._answer(request)
+                self._active_at = self._loop.time()
+                self.connection.write(data)
+                if not keep_alive:
+                    self._queue.clear()
+                    self._no_more = True
+                    break
+                await self.connection.drain()
+        except BaseException:  # a handler was cancelled: those behind must not get their answers in its place
+            self.connection.abort()
+            raise
         if self._no_more:
-            self.connection.close()
+            self.connection.finish()
 
     async def _answer(self, request: Request) -> tuple[bytes, bool]:
         """Ask the handler; give the bytes of its answer, and whether another may follow."""
+        self._handling = True
         try:
-            response = await self._handler(request)
-            keep_alive = response.keep_alive and request.keep_alive and not (self._no_more and not self._queue)
-            return self._codec.encode_response(response, request, keep_alive=keep_alive), keep_alive
+            return self._encode(await self._handler(request), request)
         except Exception:  # noqa: BLE001 -- whatever a handler raises is answered
             _log.exception("the handler failed on %s %s", request.method, request.url)
-            return self._codec.encode_response(
-                Response(500), request, keep_alive=request.keep_alive
-            ), request.keep_alive
+            return self._encode(Response(500), request)
+        finally:
+            self._handling = False
 
     # --8<-- [end:serve]
 
-    def _say_last(self, error: RemoteProtocolError) -> None:
-        response = Response(error.status, f"{error}\n".encode("ascii", "replace"))
-        self.connection.write(self._codec.encode_response(response, Request("GET", "/"), keep_alive=False))
-        self.connection.close()
+    def _encode(self, response: Response, request: Request) -> tuple[bytes, bool]:
+        last = self._no_more and not self._queue
+        wanted = request.keep_alive and response.keep_alive and "close" not in response.headers.tokens("connection")
+        keep_alive = wanted and not last
+        return self._codec.encode_response(response, request, keep_alive=keep_alive), keep_alive
+
+    def _last_word(self, error: RemoteProtocolError) -> bytes:
+        text = f"{error}\n".encode("ascii", "replace")
+        response = Response(error.status, text, {"content-type": "text/plain"})
+        return self._codec.encode_response(response, Request("GET", "/"), keep_alive=False)
 
     def _enqueue(self, request: Request | RemoteProtocolError) -> None:
         self._active_at = self._loop.time()
@@ -192,33 +235,40 @@ class _Session:
         """Close the connection if it has been idle for too long, else look again when it might have been."""
         if self._idle_timeout is None:
             return
-        busy = self._task is not None and not self._task.done()
-        idle = 0.0 if busy else self._loop.time() - self._active_at
+        unsent = self.connection.unsent
+        if self._handling or unsent != self._unsent:
+            self._active_at = self._loop.time()
+        self._unsent = unsent
+        idle = self._loop.time() - self._active_at
         if idle >= self._idle_timeout:
-            self.connection.close()
+            self.connection.abort()
         else:
             self._timer = self._loop.call_later(self._idle_timeout - idle, self._watch)
 
-    def drain(self) -> asyncio.Task[None] | None:
-        """Take no more requests. Gives the task that still answers; None if the connection could be closed at once."""
-        self._no_more = True
-        if self._task is None or self._task.done():
+    def drain(self) -> None:
+        """Take no more requests, and close when those taken are answered; at once if there are none."""
+        busy = self._task is not None and not self._task.done()
+        if busy:
+            self._no_more = True
+            self._read_if_room()
+        elif not self._no_more:
+            self._no_more = True
             self.connection.close()
-            return None
-        self._read_if_room()
-        return self._task
 
-    async def stop(self) -> None:
-        """Close the connection, and return when it is closed and its task has ended."""
-        if not self.connection.closing:
-            self.connection.abort()
+    async def wait_closed(self) -> None:
+        """Return when the connection is closed and its task has ended."""
         await self.connection.wait_closed()
         if self._task is not None:
             await asyncio.wait([self._task])
 
     # What the connection tells its owner:
 
-    def received(self, connection: Connection[Request], message: Request) -> None:  # noqa: ARG002 -- it has only one
+    def made(self, connection: Connection[Request]) -> None:  # noqa: ARG002 -- it has only one
+        """See `sleepy.tcp.connection.Owner`."""
+        self._enter(self)
+        self._watch()
+
+    def received(self, connection: Connection[Request], message: Request) -> None:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`."""
         self._enqueue(message)
 
@@ -235,7 +285,7 @@ class _Session:
 
     def lost(self, connection: Connection[Request], error: Exception | None) -> None:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`."""
-        self._sessions.discard(self)
+        self._leave(self)
         self._queue.clear()
         if self._timer is not None:
             self._timer.cancel()
