@@ -1,0 +1,102 @@
+"""Who may import whom, and how long a module may grow."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("sleepy", "labs", "lessons")
+SOURCES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in PACKAGES
+    for path in sorted((ROOT / package).rglob("*.py"))
+}
+MODULES = {name: path for name, path in SOURCES.items() if name.split(".")[0] == "sleepy"}
+
+# The modules that do I/O or keep time. A new module is held to the stricter rule until it is named here.
+SHELLS = {
+    "sleepy.tcp.connection",
+    "sleepy.tcp.dialer",
+    "sleepy.tcp.host_client",
+    "sleepy.tcp.peer_client",
+    "sleepy.tcp.pipeline_client",
+    "sleepy.tcp.server",
+    "sleepy.sim.clock",
+    "sleepy.sim.host",
+    "sleepy.sim.loop",
+    "sleepy.sim.network",
+    "sleepy.sim.runner",
+    "sleepy.sim.sockets",
+    "sleepy.sim.udp",
+    "sleepy.sim.wire",
+}
+SANS_IO = sorted(name for name, path in MODULES.items() if name not in SHELLS and path.name != "__init__.py")
+OUTSIDE = {"asyncio", "selectors", "socket", "ssl", "subprocess", "threading", "time", "datetime"}
+MAX_LINES = 420  # "about 400"
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that the file imports, anywhere in it; of ``from a import b`` both ``a`` and ``a.b``."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where a name comes from"
+            module = node.module or ""
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def closure(name: str) -> set[str]:
+    """All that a module of sleepy imports, by way of other modules of sleepy too."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for imported in imports(MODULES[waiting.pop()]):
+            if imported not in found:
+                found.add(imported)
+                if imported in MODULES:
+                    waiting.append(imported)
+    return found
+
+
+def test_the_shells_are_there() -> None:
+    """A shell that was renamed must not leave its permission behind."""
+    assert set(MODULES) >= SHELLS
+
+
+@pytest.mark.parametrize("name", SANS_IO)
+def test_decisions_know_no_io_and_no_clock(name: str) -> None:
+    """Decisions take bytes and ``now``: they and all they import name neither loop nor socket nor clock."""
+    assert not closure(name) & OUTSIDE
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_sleepy_imports_neither_labs_nor_lessons(name: str) -> None:
+    """One direction: lessons and labs import sleepy."""
+    tops = {imported.split(".")[0] for imported in imports(MODULES[name])}
+    assert not tops & {"labs", "lessons", "tests"}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_tcp_and_udp_are_strangers(name: str) -> None:
+    """``sleepy.tcp`` and ``sleepy.udp`` stand on their own, and neither needs the simulator."""
+    for one, others in (("sleepy.tcp", ("sleepy.udp", "sleepy.sim")), ("sleepy.udp", ("sleepy.tcp", "sleepy.sim"))):
+        if name == one or name.startswith(f"{one}."):
+            assert not [imported for imported in closure(name) if imported.startswith(others)]
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_the_library_needs_nothing_but_python(name: str) -> None:
+    """``pip install sleepy`` brings no other package (``cryptography`` will be the exception, for the encrypted part)."""
+    tops = {imported.split(".")[0] for imported in imports(MODULES[name])} - {"sleepy"}
+    assert tops <= sys.stdlib_module_names | {"_typeshed"}  # the last is for type checkers only
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_modules_are_short(name: str) -> None:
+    """A module is read in one sitting."""
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= MAX_LINES
