@@ -118,7 +118,7 @@ class Stream:
             gap_end = min(end, self._pieces[place].start) if place < len(self._pieces) else end
             if start < gap_end:
                 self._pieces.insert(place, _Piece(start, gap_end, time, data[start - origin : gap_end - origin]))
-            start = max(start, self._pieces[place].end)
+            start = self._pieces[place].end
             place += 1
 
     def _advance(self, time: float) -> None:

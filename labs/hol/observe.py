@@ -201,8 +201,15 @@ def by_program(events: Iterable[Event]) -> dict[str, dict[int, Told]]:
     return stories
 
 
-def held_by_program(story: Mapping[int, Told], culprits: AbstractSet[int]) -> set[int]:
-    """The innocent that waited for a culprit ahead of them, by the client's clock (rule 2)."""
+def held_by_program(story: Mapping[int, Told], culprits: AbstractSet[int], slack: float = 0.0) -> set[int]:
+    """The innocent that waited for a culprit ahead of them, by the client's clock (rule 2).
+
+    Args:
+        story: What the client told of a contender.
+        culprits: The indexes of the culprits.
+        slack: How much longer than a round trip an answer may take, in seconds. With a positive one only those come out
+            that waited for certain, with a negative one all that may have waited.
+    """
     spans = [(told.sent, told.index, told.done, told.connection) for told in story.values()]
     whole = sorted((sent, index, done, at) for sent, index, done, at in spans if sent is not None and done is not None)
     round_trip = min((done - sent for sent, _, done, _ in whole), default=0.0)
@@ -211,6 +218,6 @@ def held_by_program(story: Mapping[int, Told], culprits: AbstractSet[int]) -> se
     for sent, index, done, connection in whole:
         if index in culprits:
             ahead[connection] = max(done, ahead.get(connection, done))
-        elif sent + round_trip < ahead.get(connection, sent):
+        elif sent + round_trip + slack < ahead.get(connection, sent):
             held.add(index)
     return held

@@ -91,4 +91,5 @@ def test_connections_come_in_the_order_opened_and_those_without_a_beginning_not_
         wire.connect(float(number), port)
     older = wire.connect(2.0, 40000)
     wire.left = [segment for segment in wire.left if older.client not in {segment.source, segment.destination}]
+    wire.pass_through(3.0, (CLIENT, 40003), (SERVER, 8001), 0, Flag.SYN)  # and nobody answers
     assert [connection.client[1] for connection in connections(wire.left, wire.right)] == [40002, 40001]

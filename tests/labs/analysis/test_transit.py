@@ -41,6 +41,13 @@ def test_a_retransmission_is_not_taken_for_the_lost_segment() -> None:
     assert math.isclose(median_delay(crossed), 0.025)
 
 
+def test_a_lost_copy_is_told_from_the_first_even_if_that_left_after_it_entered() -> None:
+    """Rule 1: by the identification; by the times alone it might be either."""
+    first, again, last = segment(0.0, identification=1), segment(0.01, identification=2), segment(0.3, sequence=1)
+    crossed = crossings([first, again, last], [first._replace(time=0.025), last._replace(time=0.325)])
+    assert lost(crossed) == [again]
+
+
 def test_without_identifications_the_departure_belongs_to_the_latest_entry_before_it() -> None:
     """Rule 2."""
     first, again = segment(0.0), segment(0.2)

@@ -142,6 +142,12 @@ def test_an_answer_to_somebody_else_is_no_evidence(tmp_path: Path) -> None:
     assert "another's answer came for the requests 12" in summary.reasons[0]
 
 
+def test_with_nothing_asked_of_the_link_nothing_captured_is_still_no_evidence(tmp_path: Path) -> None:
+    summary = grade(tmp_path, unimpaired("slow-response"), impairment="off")
+    assert summary.verdict is Verdict.NO_VERDICT
+    assert failed(summary)[:2] == ["link to the server: delay one way", "link to the client: delay one way"]
+
+
 # Question 2: is the effect there, as predicted?
 
 

@@ -46,6 +46,23 @@ def test_a_pipeline_of_four_goes_round_a_slow_answer_while_another_connection_ha
     assert 0 < crowded["pipeline-4"].held < crowded["pipeline-1"].held / 5
 
 
+def test_a_pipeline_opens_a_connection_only_if_all_have_something_pending() -> None:
+    """Rule 1: one that is answered before the next is asked needs no second; of four under way each gets its own."""
+    quiet = simulate(PIPELINE_4, scenario("lost-segment", requests=20, interval=2.5 * RTT, drop=[]), seed=1)
+    assert {request.connection for request in quiet} == {0}
+    busy = simulate(PIPELINE_4, scenario("lost-segment", requests=20, interval=RTT / 10, drop=[]), seed=1)
+    assert [request.connection for request in busy[:8]] == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+def test_a_host_client_takes_the_connection_that_came_free_last() -> None:
+    """Rule 1: a loss makes it open more connections; afterwards one is enough again."""
+    requests = simulate(HOST_16, scenario("lost-segment", requests=60, interval=RTT * 1.01, drop=[10]), seed=1)
+    (culprit,) = lost(requests)
+    beyond = [request.connection for request in requests if request.sent > culprit.delivered + 1]
+    assert len(beyond) > 20
+    assert len(set(beyond)) == 1
+
+
 def test_a_host_client_never_lets_one_request_wait_behind_another() -> None:
     """Rule 1."""
     for name in ("slow-response", "lost-segment"):

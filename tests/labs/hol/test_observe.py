@@ -69,6 +69,16 @@ def test_a_lost_segment_that_carried_parts_of_two_answers_makes_two_culprits() -
     assert [life.innocent for life in observed.requests] == [False, False]
 
 
+def test_each_lost_segment_has_its_own_retransmission() -> None:
+    """Rule 1: two lost on one connection, the second sent again before the first."""
+    wire = Wire()
+    flow = wire.connect(1.0, 40000)
+    for index, again in enumerate([2.5, 2.4, None]):
+        flow.to_server(2.0, request(index))
+        flow.to_client(2.1 + index / 100, response(index), lost_until=again)
+    assert [(loss.requests, loss.again) for loss in observe(wire, 3).losses] == [([0], 2.5), ([1], 2.4)]
+
+
 def test_places_are_counted_over_all_connections_of_the_contender_and_no_others() -> None:
     """Rule 1."""
     wire = Wire()
@@ -150,3 +160,5 @@ def test_by_the_program_those_waited_whose_answer_was_due_before_the_culprits_ca
     ]
     assert held_by_program({one.index: one for one in told}, {1}) == {2}
     assert held_by_program({one.index: one for one in told}, set()) == set()
+    assert held_by_program({one.index: one for one in told}, {1}, slack=0.2) == set()
+    assert held_by_program({one.index: one for one in told}, {1}, slack=-0.2) == {2, 3}
