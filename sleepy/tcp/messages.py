@@ -17,8 +17,8 @@ from sleepy.tcp.errors import LocalProtocolError
 
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110, section 5.6.2
 VALUE = r"[\t\x20-\x7e\x80-\xff]*"  # RFC 9110, section 5.5: no CR, LF, NUL or other controls
-_LINE = re.compile(f"{TOKEN}:{VALUE}")
 _TOKEN = re.compile(TOKEN)
+_VALUE = re.compile(VALUE)
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _ORIGIN = re.compile(r"https?://([^/?#@]+)(?![^/?#])", re.IGNORECASE)  # no user@: RFC 9110, section 4.2.4
 
@@ -45,7 +45,7 @@ class Headers:
         pairs = tuple(lines.items() if isinstance(lines, Mapping) else lines)
         self._lines: tuple[tuple[str, str], ...] | None = pairs
         for name, value in pairs:
-            if not _LINE.fullmatch(f"{name}:{value}"):
+            if not (_TOKEN.fullmatch(name) and _VALUE.fullmatch(value)):
                 raise LocalProtocolError(f"the field {name!r}: {value!r} has characters that may not be sent")
         self._raw = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in pairs)
 
@@ -170,7 +170,9 @@ class Request:
     @property
     def target(self) -> str:
         """Path and query, as they stand in the request line (RFC 9112, section 3.2.1), or ``*``."""
-        target = _ORIGIN.sub("", self.url).partition("#")[0]  # a fragment is never sent (RFC 9110, section 7.1)
+        origin = _ORIGIN.match(self.url)
+        target = self.url[origin.end() :] if origin else self.url
+        target = target.partition("#")[0]  # a fragment is never sent (RFC 9110, section 7.1)
         return target if target.startswith(("/", "*")) else f"/{target}"
 
     @property
