@@ -1,0 +1,180 @@
+"""`sleepy.tcp.messages`: requests, responses and headers as values."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sleepy.tcp.errors import LocalProtocolError
+from sleepy.tcp.messages import Headers, Request, Response, is_url, usual_reason
+
+TOKEN_CHARS = "!#$%&'*+-.^_`|~0123456789abcXYZ"
+names = st.text(TOKEN_CHARS, min_size=1, max_size=8)
+values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=8).map(
+    str.strip
+)
+values = values.filter(lambda value: not any(0x80 <= ord(char) < 0xA1 for char in value))
+lines = st.lists(st.tuples(names, values), max_size=5)
+
+
+# Headers
+
+
+@given(lines)
+def test_headers_come_back_as_they_were_sent(pairs: list[tuple[str, str]]) -> None:
+    """What `raw` says is what `received` reads."""
+    sent = Headers(pairs)
+    received = Headers.received(sent.raw)
+    assert received.items() == tuple((name, value.strip(" \t")) for name, value in pairs)
+    assert received.raw == sent.raw
+
+
+def test_names_ignore_case_and_values_do_not() -> None:
+    headers = Headers([("Content-Type", "Text/HTML"), ("X-A", "1")])
+    assert headers["content-type"] == headers["CONTENT-TYPE"] == "Text/HTML"
+    assert "x-a" in headers
+    assert "x-b" not in headers
+    assert 5 not in headers
+    with pytest.raises(KeyError, match="x-b"):
+        headers["x-b"]
+
+
+def test_lines_of_one_name_are_one_list() -> None:
+    """RFC 9110, section 5.3."""
+    headers = Headers([("Via", "a"), ("X", "y"), ("via", "b")])
+    assert headers.get_all("VIA") == ["a", "b"]
+    assert headers["via"] == headers.get("via") == "a, b"
+    assert list(headers) == ["via", "x"]
+    assert len(headers) == 3
+
+
+def test_a_value_that_is_empty_is_there() -> None:
+    headers = Headers([("x", "")])
+    assert headers.get("x", "default") == headers["x"] == ""
+    assert headers.get("y", "default") == "default"
+    assert "x" in headers
+
+
+def test_list_members() -> None:
+    headers = Headers([("Connection", "Keep-Alive,\tUpgrade"), ("connection", "CLOSE")])
+    assert headers.tokens("connection") == {"keep-alive", "upgrade", "close"}
+    assert "close" not in Headers([("connection", "closed, not-close")]).tokens("connection")
+
+
+def test_equal_headers_differ_at_most_in_the_case_of_names() -> None:
+    one, two = Headers([("A", "x"), ("B", "y")]), Headers.received(b"a: x\r\nb:\ty \r\n")
+    assert one == two
+    assert hash(one) == hash(two)
+    assert one != Headers([("B", "y"), ("A", "x")])
+    assert one != Headers([("A", "X"), ("B", "y")])
+    assert one != [("A", "x"), ("B", "y")]
+
+
+def test_headers_show_themselves() -> None:
+    assert repr(Headers({"a": "b"})) == "Headers([('a', 'b')])"
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "a:", "a\r\n", "a\r\nb", "ä", "(", "\x00", "a\t"])
+def test_names_that_are_no_tokens_are_refused(name: str) -> None:
+    with pytest.raises(LocalProtocolError, match="may not be sent"):
+        Headers([(name, "x")])
+
+
+@pytest.mark.parametrize("value", ["a\r\nb: c", "a\n", "\r", "\x00", "\x1f", "\x7f", "€", "\u2028"])
+def test_values_that_could_be_read_as_more_are_refused(value: str) -> None:
+    """RFC 9110, section 5.5: a line break in a value would be a second field or a second message."""
+    with pytest.raises(LocalProtocolError, match="may not be sent"):
+        Headers({"x": value})
+
+
+# Requests
+
+
+@pytest.mark.parametrize(
+    ("url", "target", "authority"),
+    [
+        ("/", "/", ""),
+        ("/a/b?c=d&e", "/a/b?c=d&e", ""),
+        ("//a/b", "//a/b", ""),
+        ("/a#part", "/a", ""),
+        ("/http://a/b", "/http://a/b", ""),
+        ("*", "*", ""),
+        ("http://a", "/", "a"),
+        ("http://a:80/", "/", "a:80"),
+        ("HTTPS://a.example?q", "/?q", "a.example"),
+        ("http://a/b?c#d?e", "/b?c", "a"),
+        ("http://a#b", "/", "a"),
+        ("http://[::1]:8000/x", "/x", "[::1]:8000"),
+        ("http://a/b@c", "/b@c", "a"),
+    ],
+)
+def test_what_a_url_says(url: str, target: str, authority: str) -> None:
+    """RFC 9112, section 3.2: what stands in the request line and in the Host field."""
+    request = Request("GET", url)
+    assert (request.target, request.authority) == (target, authority)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "a",
+        "?q",
+        "#a",
+        "**",
+        "http:",
+        "http://",
+        "http:///a",
+        "http://?a",
+        "http:a",
+        "ftp://a/",
+        "example.org:80",
+        "http://user@a/",
+        "http://user:pass@a/",
+        "http://a@b@c/",
+        "/a b",
+        "/a\r\nx: y",
+        "/ä",
+        "/a\n",
+        "*\n",
+        "http://a\r\nb/",
+        "http://a b/",
+        "/\x00",
+        "/\x7f",
+    ],
+)
+def test_urls_that_cannot_be_asked_for_are_refused(url: str) -> None:
+    assert not is_url(url)
+    with pytest.raises(LocalProtocolError, match="is no URL to ask for"):
+        Request("GET", url)
+
+
+@pytest.mark.parametrize("method", ["", "GET ", "G T", "GET\r\n", "GÄT", "GET/"])
+def test_methods_that_are_no_tokens_are_refused(method: str) -> None:
+    with pytest.raises(LocalProtocolError, match="is not a method"):
+        Request(method, "/")
+
+
+def test_the_method_says_whether_twice_is_once_and_the_caller_knows_better() -> None:
+    """RFC 9110, section 9.2.2."""
+    for method in ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"):
+        assert Request(method, "/").idempotent
+        assert not Request(method, "/", idempotent=False).idempotent
+    for method in ("POST", "PATCH", "get"):
+        assert not Request(method, "/").idempotent
+        assert Request(method, "/", idempotent=True).idempotent
+
+
+def test_headers_may_be_given_in_any_shape() -> None:
+    for headers in ([("a", "b")], (("a", "b"),), {"a": "b"}, Headers({"a": "b"})):
+        assert Request("GET", "/", headers).headers == Response(headers=headers).headers == Headers({"a": "b"})
+
+
+# Responses
+
+
+def test_a_response_has_the_usual_reason_unless_it_is_given() -> None:
+    assert Response().reason == "OK"
+    assert Response(404).reason == "Not Found"
+    assert Response(299).reason == usual_reason(299) == ""
+    assert Response(200, reason="Fine").reason == "Fine"
+    assert Response(200, reason="").reason == ""
