@@ -112,8 +112,8 @@ def figure(tracks: Sequence[Track], *, own_theme: bool = True) -> str:
     size = Size(width=880, height=460, left=24, top=132, bottom=92)
     with _canvas(size, 1, len(tracks)) as (canvas, panels):
         _write(canvas, size, 24, 36, f"One {what} holds up this many innocent requests:", fontsize=19, weight="bold")
-        for axes, track in zip(panels, tracks, strict=True):
-            _waterfall(axes, track, window)
+        for axes, track, zero in zip(panels, tracks, window.zeros, strict=True):
+            _waterfall(axes, track, zero, window)
             held, label = track.contender.captured.held_per_culprit, track.contender.label
             axes.text(0, 1.15, count(held), transform=axes.transAxes, fontsize=36, weight="bold")
             axes.text(0, 1.05, f"with {label}", transform=axes.transAxes)
@@ -180,23 +180,20 @@ def count(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
-def _waterfall(axes: Axes, track: Track, window: Window) -> None:
-    def x(time: float) -> float:
-        return 1000 * (time - window.zero)
-
-    shown = [life for life in track.lives if window.start <= life.start <= window.end]
+def _waterfall(axes: Axes, track: Track, zero: float, window: Window) -> None:
+    shown = [life for life in track.lives if window.start <= life.start - zero <= window.end]
     for stage, look in STAGES.items():
         bars = [(row, span) for row, life in enumerate(shown) for span in life.spans if span.stage is stage]
         axes.barh(
             y=[row for row, _ in bars],
-            left=[x(span.start) for _, span in bars],
+            left=[1000 * (span.start - zero) for _, span in bars],
             width=[1000 * (span.end - span.start) for _, span in bars],
             height=THIN if stage is Stage.QUEUED else THICK,
             **look,
         )
     guilty = [(row, life) for row, life in enumerate(shown) if not life.request.innocent]
-    axes.plot([x(life.end) for _, life in guilty], [row for row, _ in guilty], **DIAMOND)
-    axes.set(xlim=(x(window.start), x(window.end)), ylim=(len(shown), -1), yticks=[])
+    axes.plot([1000 * (life.end - zero) for _, life in guilty], [row for row, _ in guilty], **DIAMOND)
+    axes.set(xlim=(1000 * window.start, 1000 * window.end), ylim=(len(shown), -1), yticks=[])
     axes.grid(axis="x")
 
 

@@ -115,17 +115,17 @@ class Track:
 
 
 class Window(NamedTuple):
-    """A part of the run to look at closely.
+    """A close-up: for each track the same length of time around a culprit of its own, so that culprits stand in line.
 
     Attributes:
-        subject: The index of the culprit in the middle of it.
-        zero: When that was asked, in seconds.
-        start: The window's left edge, in seconds.
+        subjects: The index of each track's culprit; ``None`` where a track has none.
+        zeros: When that was asked, in seconds on its track's clock; without a culprit, when the hardest hit's was.
+        start: The window's left edge, in seconds from zero.
         end: Its right edge.
     """
 
-    subject: int
-    zero: float
+    subjects: tuple[int | None, ...]
+    zeros: tuple[float, ...]
     start: float
     end: float
 
@@ -153,7 +153,7 @@ def track(contender: Contender) -> Track:
 
 
 def windows(tracks: Sequence[Track]) -> list[Window]:
-    """A close-up around every culprit of the contender that was hit hardest, wide enough for its peers' culprits too."""
+    """A close-up for every culprit of the contender that was hit hardest; the others show theirs that is nearest in time."""
     hardest = max(tracks, key=lambda track: track.contender.captured.held_per_culprit, default=None)
     if hardest is None:
         return []
@@ -193,10 +193,18 @@ def ranges(indices: Sequence[int]) -> str:
 
 
 def _window(subject: Life, tracks: Sequence[Track]) -> Window:
-    peers = [[culprit.life for culprit in track.culprits] for track in tracks]
-    end = max(min(lives, key=lambda life: abs(life.start - subject.start)).end for lives in peers if lives)
-    margin = MARGIN * (end - subject.start)
-    return Window(subject.request.index, subject.start, subject.start - margin, end + margin)
+    def nearest(track: Track) -> Life | None:
+        lives = [culprit.life for culprit in track.culprits]
+        return min(lives, key=lambda life: abs(life.start - subject.start), default=None)
+
+    culprits = [nearest(track) for track in tracks]
+    length = max(life.took for life in culprits if life)
+    return Window(
+        subjects=tuple(life.request.index if life else None for life in culprits),
+        zeros=tuple(life.start if life else subject.start for life in culprits),
+        start=-MARGIN * length,
+        end=(1 + MARGIN) * length,
+    )
 
 
 def _points(request: Request, turn: float | None) -> list[tuple[str, float]]:

@@ -4,7 +4,7 @@
 
 const { tracks, windows, typical, trouble } = JSON.parse(document.getElementById("data").textContent);
 const last = Math.max(0.001, ...tracks.flatMap((track) => track.lives.map((life) => life.spans.at(-1)[2])));
-const whole = { zero: 0, start: -0.02 * last, end: 1.02 * last };
+const whole = { subjects: [], zeros: tracks.map(() => 0), start: -0.02 * last, end: 1.02 * last };
 const BARS = 340, ROW = 8.5, HEAD = 26, FOOT = 26, LEFT = 36, RIGHT = 8; // pixels
 let chosen = windows.length ? typical : -1; // a window's place; -1 is the whole run
 
@@ -37,8 +37,9 @@ function tell(life) {
 }
 
 class Panel {
-  constructor(root, track) {
-    this.track = track;
+  constructor(root, place) {
+    this.place = place;
+    this.track = tracks[place];
     this.svg = root.querySelector("svg");
     this.slider = root.querySelector("input");
     this.output = root.querySelector("output");
@@ -51,17 +52,18 @@ class Panel {
     new ResizeObserver(() => this.draw()).observe(root);
   }
 
-  show(window) {
-    this.window = window;
-    this.shown = this.track.lives.filter(({ spans }) => window.start <= spans[0][1] && spans[0][1] <= window.end);
+  show({ subjects, zeros, start, end }) {
+    this.zero = zeros[this.place];
+    [this.start, this.end] = [this.zero + start, this.zero + end];
+    this.shown = this.track.lives.filter(({ spans }) => this.start <= spans[0][1] && spans[0][1] <= this.end);
     this.slider.max = Math.max(0, this.shown.length - 1);
-    const subject = this.shown.findIndex((life) => life.index === window.subject && !life.innocent);
+    const subject = this.shown.findIndex((life) => life.index === subjects[this.place] && !life.innocent);
     this.picked = Math.max(0, subject >= 0 ? subject : this.shown.findIndex((life) => !life.innocent));
     this.draw();
   }
 
   x(time) {
-    const { start, end } = this.window;
+    const { start, end } = this;
     return LEFT + ((Math.min(Math.max(time, start), end) - start) / (end - start)) * (this.width - LEFT - RIGHT);
   }
 
@@ -86,7 +88,7 @@ class Panel {
   }
 
   scale() {
-    const { zero, start, end } = this.window;
+    const { zero, start, end } = this;
     const every = step(end - start, this.width / 80);
     const short = end - start < 3;
     for (let tick = Math.ceil((start - zero) / every); zero + tick * every <= end; tick++) {
@@ -105,7 +107,7 @@ class Panel {
   bar(life, row) {
     const thick = this.row < 3 ? this.row : 0.74 * this.row;
     for (const [stage, start, end] of life.spans) {
-      if (end < this.window.start || start > this.window.end) continue;
+      if (end < this.start || start > this.end) continue;
       const height = stage === "queued" ? thick / 4 : thick;
       const x = this.x(start);
       add(this.svg, "rect", { class: stage, x, y: this.y(row) - height / 2, width: Math.max(0.5, this.x(end) - x), height });
@@ -113,14 +115,14 @@ class Panel {
   }
 
   culprit(life, row) {
-    if (life.spans.at(-1)[2] > this.window.end) return; // its end is out of sight
+    if (life.spans.at(-1)[2] > this.end) return; // its end is out of sight
     const [x, y, size] = [this.x(life.spans.at(-1)[2]), this.y(row), chosen < 0 ? 4 : 7];
     add(this.svg, "path", { class: "culprit", d: `M${x - size} ${y}l${size} ${-size}l${size} ${size}l${-size} ${size}z` });
     if (chosen < 0 || y < this.written + 15) return;
     this.written = y;
     const waited = this.track.lives.filter((other) => other.innocent && other.heldBy === life.index).length;
-    const beside = x + 100 < this.width; // to the right of a culprit is always room, if the window reaches that far
-    const place = beside ? { x: x + 18, y: y + 4 } : { x, y: y - 9, "text-anchor": "end" };
+    const beside = x + 120 < this.width; // to the right of a culprit is always room, if the window reaches that far
+    const place = beside ? { x: x + 24, y: y + 4 } : { x, y: y - 9, "text-anchor": "end" };
     add(this.svg, "text", { class: "said", ...place }, `${waited || "nobody"} waited`);
   }
 
@@ -147,7 +149,7 @@ class Panel {
 
 const timeline = document.getElementById("timeline");
 const [select, previous, next, all] = ["which", "previous", "next", "whole"].map((id) => document.getElementById(id));
-const panels = [...timeline.querySelectorAll(".track")].map((root, place) => new Panel(root, tracks[place]));
+const panels = [...timeline.querySelectorAll(".track")].map((root, place) => new Panel(root, place));
 
 function choose(place) {
   chosen = place;

@@ -124,7 +124,12 @@ def test_the_figure_shows_a_bar_per_stage_and_the_headline() -> None:
     texts = {element.text for element in root.iter(f"{SVG}text")}
     assert {plots.count(track.contender.captured.held_per_culprit) for track in tracks} <= texts
     window = timeline.windows(tracks)[timeline.typical(tracks)]
-    shown = [life for track in tracks for life in track.lives if window.start <= life.start <= window.end]
+    shown = [
+        life
+        for track, zero in zip(tracks, window.zeros, strict=True)
+        for life in track.lives
+        if window.start <= life.start - zero <= window.end
+    ]
     hatched = [path for path in root.iter(f"{SVG}path") if "url(#" in path.get("style", "")]
     held = sum(span.stage is timeline.Stage.HELD for life in shown for span in life.spans)
     assert len(hatched) == held + 1  # one more in the legend

@@ -97,13 +97,35 @@ def test_everybody_who_waited_is_found_with_the_culprit_they_waited_for() -> Non
             assert {life.request.held_by for life in culprit.held} <= {culprit.life.request.index}
 
 
-def test_a_close_up_shows_a_culprit_from_before_it_was_asked_till_after_the_last_was_released() -> None:
+def test_a_close_up_shows_each_contenders_culprit_from_before_it_was_asked_till_after_it_was_answered() -> None:
     tracks = [timeline.track(contender) for contender in synthetic.lost_segment().contenders]
     windows = timeline.windows(tracks)
-    assert [window.subject for window in windows] == [60, 140, 220, 300, 380]
+    assert [window.subjects for window in windows] == [(index,) * 3 for index in (60, 140, 220, 300, 380)]
     for window, *culprits in zip(windows, *(track.culprits for track in tracks), strict=True):
-        assert all(window.start < culprit.life.start for culprit in culprits)
-        assert all(life.end < window.end for culprit in culprits for life in [culprit.life, *culprit.held[:-1]])
+        assert list(window.zeros) == [culprit.life.start for culprit in culprits]
+        assert window.start < 0
+        assert all(culprit.life.took < window.end for culprit in culprits)
+
+
+def test_culprits_stand_in_line_even_where_contenders_lost_different_requests() -> None:
+    """Segments are dropped by their place, and a busy machine puts two answers into one segment now and then."""
+    early, late = (
+        track_of(*(Request(index, 0, index != guilty, queued=float(index), done=index + 1.5) for index in range(9)))
+        for guilty in (3, 5)
+    )
+    [window] = timeline.windows([early, late])
+    assert window.subjects == (3, 5)
+    assert window.zeros == (3.0, 5.0)
+
+
+def test_a_contender_without_a_culprit_shows_the_same_time_as_the_hardest_hit() -> None:
+    guilty = track_of(*(Request(index, 0, index != 3, queued=float(index), done=index + 1.5) for index in range(9)))
+    innocent = track_of(
+        *(Request(index, 0, True, queued=float(index), done=index + 1.5) for index in range(9)), culprits=0
+    )
+    [window] = timeline.windows([guilty, innocent])
+    assert window.subjects == (3, None)
+    assert window.zeros == (3.0, 3.0)
 
 
 def test_the_first_close_up_is_of_a_typical_culprit_not_of_the_worst() -> None:
@@ -113,7 +135,7 @@ def test_the_first_close_up_is_of_a_typical_culprit_not_of_the_worst() -> None:
         waiting = range(culprit + 1, culprit + 1 + count)
         requests += [Request(i, 0, True, queued=float(i), done=i + 1.0, held_by=culprit, why="slow") for i in waiting]
     track = track_of(*requests)
-    assert timeline.windows([track])[timeline.typical([track])].subject == 20
+    assert timeline.windows([track])[timeline.typical([track])].subjects == (20,)
 
 
 def test_without_a_culprit_there_is_no_close_up() -> None:
