@@ -8,7 +8,7 @@ link that loses a "packet" would lose forty. With the offloads off, what is capt
 """
 
 from contextlib import closing, suppress
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from pyroute2 import IPRoute
 from pyroute2.ethtool.ioctl import IoctlEthtool, NotSupportedError
@@ -21,7 +21,8 @@ _OFFLOADS = (
 )
 
 
-class Interface(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Interface:
     """A network interface of this namespace."""
 
     index: int

@@ -17,7 +17,8 @@ Rules:
 1. A file appears whole or not at all: it is written under another name, then renamed.
 2. Nobody waits for ever: every wait has a deadline, and ends at once when any role has failed.
 3. The leash. The kernel lets go of a dead process's locks, even after ``kill -9``. A role that finds the leash free
-   knows that its convener is dead, and goes. Nothing needs to be cleaned up by somebody who is no longer there.
+   knows that its convener is dead, and goes. Nothing needs to be cleaned up by somebody who is no longer there. A role
+   may be too busy to look; so a thread looks on its behalf, and ends the process if it has not gone by itself.
 
 What a run leaves (captures, events) is written into its folder too; the world carries it out.
 """
@@ -26,6 +27,7 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +40,7 @@ from sleepy.sim import Link
 
 ROLES = ("server", "router", "client")
 POLL = 0.02  # seconds between two looks at the folder
+_GRACE = 0.5  # seconds in which a role should have noticed that the leash is free
 
 
 class MeetingError(Exception):
@@ -147,9 +150,10 @@ class Meeting:
 
     @contextmanager
     def attend(self, role: str) -> Generator[Self, None, None]:
-        """A role's part of the run: whatever goes wrong in it is told to the others before it goes on its way."""
+        """A role's part of the run: what goes wrong in it is told to the others, and it does not outlive its convener."""
         try:
-            yield self
+            with _leashed(self.folder.parent):
+                yield self
         except MeetingError:
             raise  # the others know already, or are gone
         except BaseException as error:
@@ -224,6 +228,23 @@ def _abandoned(base: Path) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def _leashed(base: Path) -> Generator[None, None, None]:
+    """End this process if the leash comes free and the context is not left soon after (rule 3)."""
+    left = threading.Event()
+
+    def watch() -> None:
+        while not left.wait(_GRACE):
+            if _abandoned(base) and not left.wait(_GRACE):
+                os._exit(1)
+
+    threading.Thread(target=watch, name="leash", daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
 
 
 def _clear(base: Path) -> None:

@@ -8,6 +8,7 @@ A capture that misses packets is worse than none, since a packet that was missed
 kernel is asked at the end whether it had to leave any out.
 """
 
+import errno
 import struct
 from pathlib import Path
 from typing import Self
@@ -55,6 +56,10 @@ class Recorder:
             _, packet, stamp = self._listener.recv_raw(_LARGEST)
         except BlockingIOError:
             return False
+        except OSError as error:
+            if error.errno != errno.ENETDOWN:
+                raise
+            return False  # whoever had the other end of the cable is gone, which others will notice
         if packet is None or stamp is None:
             return False
         seconds = int(stamp)

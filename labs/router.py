@@ -86,7 +86,8 @@ def _keep(meeting: Meeting, bent: Impairment, recorders: list[Recorder], quiet: 
             if silent or now > done + _PATIENCE:
                 return
         timeout = max(0.0, min(wake, looked + POLL) - time.time())
-        readable, _, _ = select.select([*bent.sockets(), *recorders], [], [], timeout)
+        watched: list[int | Recorder] = [*bent.sockets(), *recorders]
+        readable, _, _ = select.select(watched, [], [], timeout)
         for recorder in recorders:
             if recorder in readable and recorder.take():
                 heard = now

@@ -76,8 +76,8 @@ def run(command: Sequence[str], out: Path, patience: float = 300.0) -> int:
         shares = {"root": (Path("/"), ",readonly=on,multidevs=remap"), "out": (out, ""), "job": (job, "")}
         machine = [
             *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G"),
-            *("-nic", "none", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", str(kernel), "-initrd", str(initrd)),
-            *("-append", "console=ttyS0 quiet panic=-1"),
+            *("-nic", "none", "-display", "none", "-serial", "stdio", "-no-reboot"),
+            *("-kernel", str(kernel), "-initrd", str(initrd), "-append", "console=ttyS0 quiet panic=-1"),
         ]
         for tag, (path, mode) in shares.items():
             machine += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none{mode}"]
@@ -129,7 +129,11 @@ def pack(modules: Path, files: Path, initrd: Path) -> None:
     subprocess.run(["busybox", "depmod", "-b", files, modules.name], check=True)
     names = "".join(f"{path.relative_to(files)}\n" for path in sorted(files.rglob("*")))
     archive = subprocess.run(
-        ["cpio", "--create", "--format=newc", "--quiet"], cwd=files, input=names.encode(), capture_output=True, check=True
+        ["cpio", "--create", "--format=newc", "--quiet"],
+        cwd=files,
+        input=names.encode(),
+        capture_output=True,
+        check=True,
     )
     initrd.write_bytes(gzip.compress(archive.stdout, compresslevel=1))
 

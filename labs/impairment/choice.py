@@ -64,7 +64,7 @@ def _obstacle(impairment: AbstractContextManager[object]) -> str:
         with impairment:
             return ""
     except OSError as error:
-        return str(error)
+        return error.strerror or str(error)
     except NetlinkError as error:
         code, text = error.args[:2]
         return f"the kernel says: {text} ({errno.errorcode.get(code, code)})"

@@ -15,6 +15,7 @@ Where netem and `Link` differ:
 4. Bursts and an MTU of the link's own are not done.
 """
 
+import errno
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -22,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from labs.impairment.firewall import Firewall
 from labs.interfaces import by_address
@@ -53,14 +55,14 @@ class Netem:
         self._indexes: list[int] = []
 
     def __enter__(self) -> Self:
-        """Raises: OSError or NetlinkError: no privilege, no sch_netem, no nftables."""
+        """Raises: OSError: no privilege, no sch_netem, no nftables."""
         with ExitStack() as stack:
             self._firewall = stack.enter_context(Firewall())
             self._firewall.drop(self._ports, *self._links)
             self._ip = stack.enter_context(closing(IPRoute()))
             for address, figures in self._qdiscs.items():
                 index = by_address(self._ip, address).index
-                self._ip.tc("replace", "netem", index, handle="1:", **figures)
+                self._replace(index, figures)
                 stack.callback(self._ip.tc, "del", index=index, handle="1:", root=True)
                 self._indexes.append(index)
             self._undo = stack.pop_all()
@@ -70,6 +72,13 @@ class Netem:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    def _replace(self, index: int, figures: Mapping[str, Any]) -> None:
+        try:
+            self._ip.tc("replace", "netem", index, handle="1:", **figures)
+        except NetlinkError as error:
+            unknown = error.code == errno.ENOENT  # the kernel: "Specified qdisc kind is unknown"
+            raise OSError(error.code, "this kernel has no sch_netem" if unknown else str(error)) from error
 
     def sockets(self) -> Sequence[int]:
         """None: the kernel does it all."""

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,31 @@ with Convener(Path(sys.argv[1])) as convener:
     print("called", flush=True)
     sys.stdin.read()
 """
+
+
+BE_BUSY = """
+import sys, time
+from pathlib import Path
+from labs.meeting import meetings
+for meeting in meetings(Path(sys.argv[1])):
+    with meeting.attend("client"):
+        print("busy", flush=True)
+        time.sleep(3600)
+"""
+
+
+@contextmanager
+def running(program: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs the program and has said its first word."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline()
+            yield process
+        finally:
+            process.kill()
 
 
 def test_an_order_survives_json() -> None:
@@ -85,14 +112,7 @@ def test_rule_2_a_role_that_fails_ends_the_waits_of_all(tmp_path: Path) -> None:
 
 
 def test_rule_3_roles_leave_when_the_convener_is_killed(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD_THE_LEASH, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    ) as convener:
-        assert convener.stdout
-        assert convener.stdout.readline() == b"called\n"
+    with running(HOLD_THE_LEASH, tmp_path) as convener:
         attended = meetings(tmp_path)
         meeting = next(attended)
         assert meeting.heard("client.done") is None
@@ -101,6 +121,13 @@ def test_rule_3_roles_leave_when_the_convener_is_killed(tmp_path: Path) -> None:
         with pytest.raises(AbandonedError):
             meeting.wait("client.done", patience=60)
         assert list(attended) == []
+
+
+def test_rule_3_a_role_too_busy_to_look_is_ended(tmp_path: Path) -> None:
+    with running(HOLD_THE_LEASH, tmp_path) as convener, running(BE_BUSY, tmp_path) as role:
+        assert role.poll() is None
+        convener.send_signal(signal.SIGKILL)
+        assert role.wait() == 1
 
 
 def test_a_role_attends_one_run_after_the_other_and_then_goes_home(tmp_path: Path) -> None:

@@ -35,7 +35,8 @@ def work(meeting: Meeting) -> None:
                 while left and (data := connection.recv(1 << 16)):
                     left -= len(data)
                 asker.join()
-            print(json.dumps({"done": number + 1, "of": len(order.dial), "phase": contender}), flush=True)
+            sys.stdout.write(json.dumps({"done": number + 1, "of": len(order.dial), "phase": contender}) + "\n")
+            sys.stdout.flush()
     meeting.say("client.done")
 
 
@@ -45,4 +46,4 @@ if __name__ == "__main__":
             with called.attend("client"):
                 work(called)
         except MeetingError as error:
-            print(f"client: {error}", file=sys.stderr)
+            sys.stderr.write(f"client: {error}\n")

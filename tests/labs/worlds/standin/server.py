@@ -38,4 +38,4 @@ if __name__ == "__main__":
             with called.attend("server"):
                 serve(called)
         except MeetingError as error:
-            print(f"server: {error}", file=sys.stderr)
+            sys.stderr.write(f"server: {error}\n")

@@ -1,0 +1,6 @@
+# pyroute2 has no types of its own, and makes most of its methods at run time. This is what we use of it.
+from typing import Any
+
+class IPRoute:
+    def close(self) -> None: ...
+    def __getattr__(self, name: str) -> Any: ...
