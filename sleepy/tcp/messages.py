@@ -20,7 +20,8 @@ VALUE = r"[\t\x20-\x7e\x80-\xff]*"  # RFC 9110, section 5.5: no CR, LF, NUL or o
 _TOKEN = re.compile(TOKEN)
 _VALUE = re.compile(VALUE)
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
-_ORIGIN = re.compile(r"https?://([^/?#@]+)(?![^/?#])", re.IGNORECASE)  # no user@: RFC 9110, section 4.2.4
+# RFC 3986, section 3.2, without user@ (RFC 9110, section 4.2.4).
+_ORIGIN = re.compile(r"https?://([0-9A-Za-z\-._~%!$&'()*+,;=:\[\]]+)(?=[/?#]|\Z)", re.IGNORECASE)
 
 # RFC 9110, section 9.2.2: doing it twice is doing it once.
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
