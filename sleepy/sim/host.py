@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from sleepy.sim.link import Link
 from sleepy.sim.packet import Datagram, Fragment, Packet, Reassembly, Segment, Unreachable
 from sleepy.sim.sockets import LOCALHOST
+from sleepy.sim.tcp.stack import TcpStack
 from sleepy.sim.udp import UdpStack
 from sleepy.sim.wire import Wire
 
@@ -64,6 +65,7 @@ class Host:
         self._pinned: dict[str, Wire | None] = {}
         self._routes: dict[str, Wire | None] = {}  # by destination, as far as they were asked for
         self.udp = UdpStack(self)
+        self.tcp = TcpStack(self)
         self._loopback = Wire(network, self, self, Link(mtu=65535))
         self._incomplete: dict[Packet, tuple[Reassembly, asyncio.TimerHandle]] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -165,10 +167,14 @@ class Host:
         payload = packet.payload
         if isinstance(payload, Datagram):
             self.udp.receive(packet, payload)
+        elif isinstance(payload, Segment):
+            self.tcp.receive(packet, payload)
         elif isinstance(payload, Fragment):
             self._collect(payload)
-        elif isinstance(payload, Unreachable) and isinstance(payload.about.payload, Datagram):
+        elif isinstance(payload.about.payload, Datagram):
             self.udp.unreachable(payload.about.payload, payload.about)
+        elif isinstance(payload.about.payload, Segment):
+            self.tcp.unreachable(payload.about.payload, payload.about)
 
     def _collect(self, part: Fragment) -> None:
         if part.whole not in self._incomplete:

@@ -7,12 +7,15 @@ real world (a socket of one's own, TLS) is refused with a reason.
 
 import asyncio
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from typing import Any, Final, TypeVar, cast
 
 from sleepy.sim.clock import VirtualLoop, refuse
 from sleepy.sim.host import here
 from sleepy.sim.sockets import ANY, LOCALHOST, Address
+from sleepy.sim.tcp.server import SimulatedServer
+from sleepy.sim.tcp.transport import TcpTransport
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
@@ -68,6 +71,43 @@ class NetworkLoop(VirtualLoop):
         await waiter
         return transport, protocol
 
+    async def create_connection(
+        self, protocol_factory: Callable[[], P], host: str | None = None, port: int | None = None, **options: Any
+    ) -> tuple[asyncio.Transport, P]:
+        """As in asyncio.
+
+        Raises:
+            OSError: Nobody listens there, nobody answers, or there is no way; a name is unknown.
+        """
+        local_addr = options.pop("local_addr", None)
+        _check_options("create_connection", options)
+        remote = _resolve(host, port)
+        local = (ANY, 0) if local_addr is None else _resolve(*local_addr, passive=True)
+        socket = await here().tcp.connect(local, remote)
+        protocol = protocol_factory()
+        return TcpTransport(socket, protocol, copy_context(), lambda _: None), protocol
+
+    async def create_server(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        host: str | Sequence[str] | None = None,
+        port: int | None = None,
+        **options: Any,
+    ) -> asyncio.Server:
+        """As in asyncio.
+
+        Raises:
+            OSError: The port is taken, or an address is not this host's; a name is unknown.
+        """
+        start_serving = options.pop("start_serving", True)
+        _check_options("create_server", options)
+        hosts = [host] if isinstance(host, str) or host is None else host
+        addresses = [_resolve(each, port, passive=True) for each in hosts]
+        server = SimulatedServer(here(), addresses, protocol_factory)
+        if start_serving:
+            server.begin()
+        return cast("asyncio.Server", server)
+
 
 def _resolve(host: Any, port: Any, *, passive: bool = False) -> Address:
     if isinstance(host, bytes):
@@ -93,7 +133,20 @@ _REASONS: Final[Mapping[str, str]] = {
     "allow_broadcast": "a simulated link joins two hosts, so there is nobody else to hear it",
     "ssl": "TLS draws on real randomness and real clocks; leave it out of the simulation",
 }
-_HEEDLESS: Final = {"family", "proto", "flags"}  # there is but one choice here
+# Taken and not heeded: there is but one family and one address to a name, and nobody waits to be accepted.
+_HEEDLESS: Final = frozenset(
+    [
+        "family",
+        "proto",
+        "flags",
+        "backlog",
+        "reuse_address",
+        "keep_alive",
+        "happy_eyeballs_delay",
+        "interleave",
+        "all_errors",
+    ]
+)
 
 
 def _check_options(method: str, options: Mapping[str, object]) -> None:

@@ -34,16 +34,20 @@ def run(
     """
     network = Network() if network is None else network
     loop = NetworkLoop(until, patience)
+    try:
+        network.begin(loop)
+    except RuntimeError:
+        main.close()
+        loop.close()
+        raise
     outer = asyncio._get_running_loop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # for writers of loops
     asyncio._set_running_loop(None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     try:
-        network.begin(loop)
         return loop.run_until_complete(main)
     except DeadlockError as deadlock:
         crashes = [error for host in network.hosts.values() for error in host.crashes()]
         raise deadlock from (crashes[0] if crashes else None)
     finally:
-        main.close()
         try:
             _cancel_all(loop)
         finally:
@@ -52,14 +56,23 @@ def run(
             asyncio._set_running_loop(outer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
+async def _ended(tasks: list[asyncio.Task[Any]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 def _cancel_all(loop: NetworkLoop) -> None:
     """Cancel what still runs, and let it tidy up."""
     loop.allow_more_time()
     tasks = loop.tasks()
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.wait(tasks))
+    for last in (False, False, True):
+        for task in tasks:
+            task.cancel()
+        try:
+            loop.run_until_complete(_ended(tasks))
+            break
+        except DeadlockError:  # one waits for what another will not do any more, as in Server.wait_closed(): insist
+            if last:
+                raise
     for task in tasks:
         error = None if task.cancelled() else task.exception()
         if error is not None:

@@ -121,7 +121,7 @@ class UdpTransport(asyncio.DatagramTransport):
 
     def close(self) -> None:
         """Free the port."""
-        if not self._closing:
+        if not self.is_closing():
             self._closing = True
             self._host.udp.ports.free(self.local)
             self.loop.call_soon(self._protocol.connection_lost, None, context=self._context)
@@ -129,8 +129,8 @@ class UdpTransport(asyncio.DatagramTransport):
     abort = close
 
     def is_closing(self) -> bool:
-        """Whether it was closed."""
-        return self._closing
+        """Whether it was closed; the end of a run closes all."""
+        return self._closing or self.loop.is_closed()
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Whom it serves."""

@@ -1,0 +1,9 @@
+"""TCP on simulated hosts.
+
+From the bottom: `round_trip` and `congestion` keep the figures, `sender` and `receiver` make one direction reliable,
+`connection` opens and closes, `stack` finds whom a segment is for, `transport` and `server` are what asyncio's programs
+see. Up to `connection` all is decided without I/O: segments and ``now`` in, segments and events out.
+
+What we left out: Nagle's algorithm (asyncio switches it off), keep-alives, urgent data, timestamps, ECN, simultaneous
+open, and whatever defends against attackers, since there are none.
+"""

@@ -1,0 +1,669 @@
+"""`sleepy.sim.tcp.transport`, `server` and `stack`: asyncio's streams and protocols over simulated TCP."""
+
+import asyncio
+import errno
+import socket as real_socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sleepy import sim
+from sleepy.sim.tcp.receiver import BUFFER
+from sleepy.sim.tcp.transport import SEND_BUFFER
+from sleepy.sim.testing import links
+
+PORT = 8000
+DELAY = 0.05
+MINUTE = 60.0
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def simulate(
+    client: Callable[[], Coroutine[Any, Any, Any]],
+    handler: Handler | None = None,
+    link: sim.Link | None = None,
+    seed: int = 0,
+    **limits: float,
+) -> Any:
+    """Run a client against a server that treats each connection by the handler."""
+    network = sim.Network(seed)
+    network.link("client", "server", sim.Link(delay=DELAY) if link is None else link)
+
+    async def serve() -> None:
+        await asyncio.start_server(handler, "0.0.0.0", PORT)
+
+    async def main() -> Any:
+        if handler is not None:
+            await network.host("server").run(serve())
+        return await network.host("client").run(client())
+
+    return sim.run(main(), network, **limits)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def upper(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each line in capitals."""
+    async for line in reader:
+        writer.write(line.upper())
+        await writer.drain()
+    writer.close()
+
+
+async def count_bytes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer with how many bytes came."""
+    total = 0
+    while data := await reader.read(65536):
+        total += len(data)
+    writer.write(b"%d" % total)
+    writer.close()
+
+
+def test_a_connection_takes_a_round_trip_and_a_question_another() -> None:
+    async def client() -> list[float]:
+        times = [now()]
+        reader, writer = await asyncio.open_connection("server", PORT)
+        times.append(now())
+        writer.write(b"hello\n")
+        assert await reader.readline() == b"HELLO\n"
+        times.append(now())
+        writer.close()
+        await writer.wait_closed()
+        return times
+
+    assert simulate(client, upper) == pytest.approx([0, 2 * DELAY, 4 * DELAY])
+
+
+def test_a_lost_segment_stalls_all_that_is_behind_it() -> None:
+    """Head-of-line blocking: of ten messages, a hundredth of a second apart, the second's segment is lost."""
+
+    async def client() -> list[float]:
+        reader, writer = await asyncio.open_connection("server", PORT)
+        arrivals = []
+        for _ in range(10):
+            await reader.readexactly(100)
+            arrivals.append(now())
+        writer.close()
+        return arrivals
+
+    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(10):
+            writer.write(bytes(100))
+            await asyncio.sleep(0.01)
+
+    network_free = simulate(client, handler)
+    network_lossy = simulate(client, handler, link=sim.Link(delay=DELAY, drop=[2]))
+    late = [b - a for a, b in zip(network_free, network_lossy, strict=True)]
+    assert late[0] == pytest.approx(0)
+    assert late[1] == max(late)
+    assert late[1] > 2 * DELAY
+    assert len({round(time, 9) for time in network_lossy[1:]}) < 4  # the others came in time, and were held back
+
+
+@settings(max_examples=40, deadline=None)
+@given(link=links(), seed=st.integers(), size=st.integers(0, 100_000))
+def test_over_any_link_the_streams_arrive_whole(link: sim.Link, seed: int, size: int) -> None:
+    sent = bytes(range(256)) * (size // 256 + 1)
+
+    async def client() -> bytes:
+        reader, writer = await asyncio.open_connection("server", PORT)
+        try:
+            writer.write(sent[:size])
+            writer.write_eof()
+            return await reader.read()
+        finally:
+            writer.close()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read())
+        writer.close()
+
+    try:
+        assert simulate(client, handler, link, seed, until=1e5) == sent[:size]
+    except TimeoutError:
+        assert link.loss + (link.burst.share if link.burst else 0) + link.corrupt > 0.2  # TCP too gives up some time
+
+
+def test_the_same_seed_gives_the_same_bytes_on_the_wire() -> None:
+    import io  # noqa: PLC0415
+
+    def capture(seed: int) -> bytes:
+        file = io.BytesIO()
+        network = sim.Network(seed)
+        network.link("client", "server", sim.Link(delay=DELAY, loss=0.1, jitter=0.01))
+        network.capture("client", "server", file)
+
+        async def client() -> None:
+            _, writer = await asyncio.open_connection("server", PORT)
+            writer.write(bytes(50_000))
+            writer.close()
+            await asyncio.sleep(10)
+
+        async def serve() -> None:
+            await asyncio.start_server(count_bytes, "0.0.0.0", PORT)
+
+        async def main() -> None:
+            await network.host("server").run(serve())
+            await network.host("client").run(client())
+
+        sim.run(main(), network)
+        return file.getvalue()
+
+    assert capture(1) == capture(1)
+    assert capture(1) != capture(2)
+
+
+# ---------------------------------------------------------------------- connecting
+
+
+def test_connecting_to_a_port_on_which_nobody_listens_is_refused() -> None:
+    async def client() -> float:
+        with pytest.raises(ConnectionRefusedError, match=r"nobody listens at 10\.0\.0\.2:8000"):
+            await asyncio.open_connection("server", PORT)
+        return now()
+
+    assert simulate(client) == pytest.approx(2 * DELAY)
+
+
+def test_connecting_to_an_address_of_nobody_times_out() -> None:
+    async def client() -> float:
+        with pytest.raises(TimeoutError, match=r"no answer from 192.0.2.1:8000"):
+            await asyncio.open_connection("192.0.2.1", PORT)
+        return now()
+
+    assert simulate(client) == 127
+
+
+def test_connecting_to_a_host_without_a_way_fails_at_once() -> None:
+    network = sim.Network()
+    network.host("island")
+
+    async def client() -> None:
+        with pytest.raises(OSError, match=r"no way to 10.0.0.1") as caught:
+            await asyncio.open_connection("island", PORT)
+        assert caught.value.errno == errno.ENETUNREACH
+
+    async def main() -> None:
+        await network.host("client").run(client())
+
+    sim.run(main(), network)
+
+
+def test_a_router_without_a_way_reports_back() -> None:
+    network = sim.Network()
+    network.link("client", "router", sim.Link(delay=DELAY))
+    network.host("island")
+    network.link("island", "other")
+    network.route("client", "island", via="router")
+
+    async def client() -> float:
+        with pytest.raises(OSError, match=r"no way to"):
+            await asyncio.open_connection("island", PORT)
+        return now()
+
+    async def main() -> float:
+        return await network.host("client").run(client())
+
+    assert sim.run(main(), network) == pytest.approx(2 * DELAY)
+
+
+def test_an_unknown_name_is_an_error() -> None:
+    async def client() -> None:
+        with pytest.raises(real_socket.gaierror, match="no host is called 'srever'"):
+            await asyncio.open_connection("srever", PORT)
+
+    simulate(client)
+
+
+def test_a_cancelled_attempt_leaves_nothing_behind() -> None:
+    async def client() -> int:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await asyncio.open_connection("192.0.2.1", PORT)
+        return len(sim.host.here().tcp._sockets)
+
+    assert simulate(client) == 0
+
+
+def test_a_local_address_may_be_chosen() -> None:
+    async def client() -> list[Any]:
+        names = []
+        for _ in range(2):
+            _, writer = await asyncio.open_connection("server", PORT, local_addr=("client", 777))
+            names.append(writer.get_extra_info("sockname"))
+            with pytest.raises(OSError, match="777") as caught:
+                await asyncio.open_connection("server", PORT, local_addr=("client", 777))
+            assert caught.value.errno == errno.EADDRINUSE
+            writer.transport.abort()
+            await asyncio.sleep(1)
+        return names
+
+    assert simulate(client, upper) == [("10.0.0.1", 777)] * 2
+
+
+def test_a_host_talks_to_itself() -> None:
+    async def client() -> bytes:
+        await asyncio.start_server(upper, "localhost", 5)
+        reader, writer = await asyncio.open_connection("127.0.0.1", 5)
+        writer.write(b"self\n")
+        answer = await reader.readline()
+        writer.close()
+        return answer
+
+    assert simulate(client) == b"SELF\n"
+
+
+# ---------------------------------------------------------------------- reading and writing
+
+
+def test_rules_1_and_2_a_reader_who_does_not_read_stops_the_writer() -> None:
+    taken: list[int] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(MINUTE)
+        while data := await reader.read(65536):
+            taken.append(len(data))
+
+    async def client() -> int:
+        _, writer = await asyncio.open_connection("server", PORT)
+        sent = 0
+
+        async def write_for_ever() -> None:
+            nonlocal sent
+            while True:
+                writer.write(bytes(10_000))
+                sent += 10_000
+                await writer.drain()
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(write_for_ever(), MINUTE / 2)
+        writer.close()
+        await asyncio.sleep(10 * MINUTE)
+        return sent
+
+    sent = simulate(client, handler)
+    buffers = SEND_BUFFER + BUFFER
+    assert buffers < sent < buffers + 400_000
+    assert sum(taken) == sent
+
+
+def test_rule_1_the_protocol_is_told_to_pause_and_to_go_on() -> None:
+    class Told(asyncio.Protocol):
+        calls: list[str] = []  # noqa: RUF012
+
+        def pause_writing(self) -> None:
+            self.calls.append("pause")
+
+        def resume_writing(self) -> None:
+            self.calls.append("resume")
+
+    async def client() -> list[str]:
+        transport, protocol = await asyncio.get_running_loop().create_connection(Told, "server", PORT)
+        transport.set_write_buffer_limits(high=1000, low=100)
+        assert transport.get_write_buffer_limits() == (100, 1000)
+        transport.write(bytes(SEND_BUFFER + 1000))
+        assert protocol.calls == []
+        transport.write(b"x")
+        assert transport.get_write_buffer_size() == 1001
+        assert protocol.calls == ["pause"]
+        await asyncio.sleep(1)
+        with pytest.raises(ValueError, match="must be >="):
+            transport.set_write_buffer_limits(high=1, low=2)
+        return protocol.calls
+
+    assert simulate(client, count_bytes) == ["pause", "resume"]
+
+
+def test_a_buffered_protocol_gets_its_bytes_into_its_own_buffer() -> None:
+    class Buffered(asyncio.BufferedProtocol):
+        def __init__(self) -> None:
+            self.buffer = bytearray(7)
+            self.got = b""
+
+        def get_buffer(self, sizehint: int) -> bytearray:
+            return self.buffer
+
+        def buffer_updated(self, nbytes: int) -> None:
+            self.got += self.buffer[:nbytes]
+
+    async def client() -> bytes:
+        transport, protocol = await asyncio.get_running_loop().create_connection(Buffered, "server", PORT)
+        transport.write(b"more than seven bytes\n")
+        await asyncio.sleep(1)
+        return protocol.got
+
+    assert simulate(client, upper) == b"MORE THAN SEVEN BYTES\n"
+
+
+def test_half_close_the_other_side_may_still_speak() -> None:
+    async def client() -> bytes:
+        reader, writer = await asyncio.open_connection("server", PORT)
+        assert writer.can_write_eof()
+        writer.write(bytes(1234))
+        writer.write_eof()
+        with pytest.raises(RuntimeError, match="write_eof"):
+            writer.write(b"x")
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    assert simulate(client, count_bytes) == b"1234"
+
+
+def test_only_bytes_can_be_written() -> None:
+    async def client() -> None:
+        _, writer = await asyncio.open_connection("server", PORT)
+        with pytest.raises(TypeError, match="bytes-like object, not 'str'"):
+            writer.write("text")
+        writer.close()
+
+    simulate(client, upper)
+
+
+# ---------------------------------------------------------------------- ending
+
+
+class Recorder(asyncio.Protocol):
+    """Remembers how it ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[Any] = []
+
+    def eof_received(self) -> None:
+        self.ends.append("eof")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ends.append(exc)
+
+
+async def record(handler_time: float = 1.0) -> tuple[asyncio.Transport, Recorder]:
+    return await asyncio.get_running_loop().create_connection(Recorder, "server", PORT)
+
+
+def test_rule_3_close_sends_what_was_written() -> None:
+    async def client() -> None:
+        _, writer = await asyncio.open_connection("server", PORT)
+        writer.write(bytes(3_000_000))
+        writer.close()
+        await writer.wait_closed()
+        await asyncio.sleep(MINUTE)
+
+    got: list[int] = []
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        got.append(len(await reader.read()))
+
+    simulate(client, handler)
+    assert got == [3_000_000]
+
+
+def test_rule_3_what_the_peer_says_to_a_closed_connection_is_reset() -> None:
+    errors: list[type[BaseException]] = []
+
+    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            for _ in range(10):
+                writer.write(b"tick")
+                await writer.drain()
+                await asyncio.sleep(1)
+        except ConnectionError as error:
+            errors.append(type(error))
+
+    async def client() -> None:
+        transport, _ = await record()
+        transport.close()
+        assert transport.is_closing()
+        transport.write(b"into the void")
+        await asyncio.sleep(MINUTE)
+
+    simulate(client, handler)
+    assert errors == [ConnectionResetError]
+
+
+def test_rule_3_closing_with_unread_bytes_is_a_reset() -> None:
+    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"unread")
+        with pytest.raises(ConnectionResetError):
+            await writer.wait_closed()
+
+    async def client() -> None:
+        transport, _ = await record()
+        transport.pause_reading()
+        assert not transport.is_reading()
+        await asyncio.sleep(1)
+        transport.close()
+        await asyncio.sleep(1)
+
+    simulate(client, handler)
+
+
+def test_rule_4_abort_resets() -> None:
+    seen: list[str] = []
+
+    async def handler(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read()
+        except ConnectionResetError as error:
+            seen.append(str(error))
+
+    async def client() -> list[Any]:
+        transport, protocol = await record()
+        transport.abort()
+        await asyncio.sleep(1)
+        return protocol.ends
+
+    assert simulate(client, handler) == [None]
+    assert len(seen) == 1
+    assert "by 10.0.0.1" in seen[0]
+
+
+def test_rule_5_at_the_peers_end_the_transport_closes_unless_the_protocol_objects() -> None:
+    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async def client() -> list[Any]:
+        _, protocol = await record()
+        await asyncio.sleep(1)
+        return protocol.ends
+
+    assert simulate(client, handler) == ["eof", None]
+
+
+def test_a_silent_peer_is_given_up_after_a_quarter_of_an_hour() -> None:
+    network = sim.Network()
+    network.link("client", "server", sim.Link(delay=DELAY))
+
+    async def client() -> float:
+        reader, writer = await asyncio.open_connection("server", PORT)
+        network.cut("client", "server")
+        writer.write(b"anybody?\n")
+        with pytest.raises(TimeoutError, match=r"no answer from"):
+            await reader.readline()
+        return now()
+
+    async def main() -> float:
+        async def serve() -> None:
+            await asyncio.start_server(upper, "0.0.0.0", PORT)
+
+        await network.host("server").run(serve())
+        return await network.host("client").run(client())
+
+    assert 600 < sim.run(main(), network) < 1500
+
+
+@pytest.mark.parametrize("callback", ["data_received", "eof_received"])
+def test_an_error_in_a_protocol_ends_its_connection_as_in_asyncio(callback: str) -> None:
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"data")
+        writer.write_eof()
+
+    async def client() -> list[Any]:
+        seen: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: seen.append(context["message"]))
+
+        class Broken(Recorder):
+            pass
+
+        def breaks(*_: object) -> None:
+            raise LookupError(callback)
+
+        setattr(Broken, callback, breaks)
+        _, protocol = await loop.create_connection(Broken, "server", PORT)
+        await asyncio.sleep(1)
+        assert seen == ["Fatal error: protocol call failed"]
+        return protocol.ends
+
+    assert [type(end) for end in simulate(client, handler)] == [LookupError]
+
+
+def test_reading_may_be_paused_and_the_end_waits_too() -> None:
+    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"data")
+        writer.close()
+
+    class Slow(Recorder):
+        def data_received(self, data: bytes) -> None:
+            self.ends.append(data)
+
+    async def client() -> list[Any]:
+        transport, protocol = await asyncio.get_running_loop().create_connection(Slow, "server", PORT)
+        transport.pause_reading()
+        await asyncio.sleep(1)
+        assert protocol.ends == []
+        transport.resume_reading()
+        transport.resume_reading()
+        assert transport.is_reading()
+        await asyncio.sleep(1)
+        return protocol.ends
+
+    assert simulate(client, handler) == [b"data", "eof", None]
+
+
+def test_what_programs_ask_of_a_transport() -> None:
+    async def client() -> None:
+        transport, protocol = await record()
+        assert transport.get_extra_info("peername") == ("10.0.0.2", PORT)
+        socket = transport.get_extra_info("socket")
+        assert socket.type == real_socket.SOCK_STREAM
+        assert socket.getsockopt(real_socket.IPPROTO_TCP, real_socket.TCP_NODELAY)
+        assert transport.get_protocol() is protocol
+        other = Recorder()
+        transport.set_protocol(other)
+        transport.abort()
+        await asyncio.sleep(0)
+        assert (protocol.ends, other.ends) == ([], [None])
+
+    simulate(client, upper)
+
+
+# ---------------------------------------------------------------------- servers
+
+
+def test_a_server_has_a_port_that_was_free_and_tells_it() -> None:
+    async def client() -> int:
+        async with await asyncio.start_server(upper, "localhost", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            assert server.is_serving()
+            reader, writer = await asyncio.open_connection("localhost", port)
+            writer.write(b"x\n")
+            assert await reader.readline() == b"X\n"
+            with pytest.raises(OSError, match=str(port)):
+                await asyncio.start_server(upper, "localhost", port)
+            writer.close()
+        assert server.sockets == ()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("localhost", port)
+        await asyncio.start_server(upper, "localhost", port)
+        return port
+
+    assert simulate(client) >= 49152
+
+
+def test_rules_1_and_2_a_closed_server_keeps_its_connections_and_waits_for_them() -> None:
+    async def client() -> list[float]:
+        server = await asyncio.start_server(upper, ["localhost", "client"], 5)
+        reader, writer = await asyncio.open_connection("localhost", 5)
+        await asyncio.sleep(1)
+        server.close()
+        waiting = asyncio.create_task(server.wait_closed())
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        writer.write(b"still here\n")
+        assert await reader.readline() == b"STILL HERE\n"
+        writer.close()
+        await waiting
+        return [now()]
+
+    assert simulate(client) == [2.0]
+
+
+def test_a_server_need_not_serve_at_once() -> None:
+    async def client() -> None:
+        server = await asyncio.start_server(upper, "localhost", 5, start_serving=False)
+        reader, _ = await asyncio.open_connection("localhost", 5)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        serving = asyncio.create_task(server.serve_forever())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="already being awaited"):
+            await server.serve_forever()
+        _, writer = await asyncio.open_connection("localhost", 5)
+        writer.close()
+        await asyncio.sleep(1)
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        with pytest.raises(RuntimeError, match="is closed"):
+            await server.start_serving()
+
+    simulate(client)
+
+
+def test_a_server_can_be_rid_of_its_clients() -> None:
+    async def client() -> list[Any]:
+        server = await asyncio.start_server(lambda *_: None, "localhost", 5)
+        _, first = await asyncio.get_running_loop().create_connection(Recorder, "localhost", 5)
+        await asyncio.sleep(1)
+        server.close_clients()
+        await asyncio.sleep(1)
+        _, second = await asyncio.get_running_loop().create_connection(Recorder, "localhost", 5)
+        await asyncio.sleep(1)
+        server.abort_clients()
+        await asyncio.sleep(1)
+        return [first.ends, [type(end) for end in second.ends]]
+
+    assert simulate(client) == [["eof", None], [ConnectionResetError]]
+
+
+def test_ports_that_linger_may_be_called_from_again() -> None:
+    """More calls, one after the other, than there are ports for clients; each lingers for a minute."""
+
+    async def client() -> int:
+        for number in range(3):
+            _, writer = await asyncio.open_connection("server", PORT, local_addr=("client", 6000 + number % 2))
+            writer.close()
+            await asyncio.sleep(70)
+        return number
+
+    assert simulate(client, upper) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"ssl": True}, NotImplementedError), ({"sock": 1}, NotImplementedError), ({"tpyo": 1}, TypeError)],
+)
+def test_options_that_cannot_be_heeded_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
+    async def client() -> None:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(error, match="create_connection"):
+            await loop.create_connection(Recorder, "server", PORT, **options)
+        with pytest.raises(error, match="create_server"):
+            await loop.create_server(Recorder, "0.0.0.0", PORT, **options)
+
+    simulate(client)
