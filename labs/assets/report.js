@@ -95,7 +95,7 @@ class Panel {
       const x = this.x(zero + tick * every);
       const text = short ? `${Math.round(1000 * tick * every)} ms` : `${+(tick * every).toFixed(1)} s`;
       add(this.svg, "line", { class: "grid", x1: x, x2: x, y1: HEAD - 6, y2: this.bottom });
-      add(this.svg, "text", { x, y: this.bottom + 17, "text-anchor": "middle" }, text.replace("-", "−"));
+      if (x < this.width - 24) add(this.svg, "text", { x, y: this.bottom + 17, "text-anchor": "middle" }, text.replace("-", "−"));
     }
     const rows = step(this.shown.length, 6);
     this.shown.forEach((life, row) => {
