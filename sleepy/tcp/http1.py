@@ -181,7 +181,8 @@ class _Reader(Generic[M]):
     def _take_head(self, grammar: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
         """Remove a head from the buffer and give the groups of its match; None if it is not all there."""
         end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3)) + 2
-        if (len(self._buffer) if end < 2 else end) > self._max_header_size:
+        least = len(self._buffer) - 1 if end < 2 else end  # if it is not all there, "\n\r\n" may be missing
+        if least > self._max_header_size:
             raise RemoteProtocolError(f"a head of more than {self._max_header_size} bytes", status=431)
         if end < 2:
             self._scanned = len(self._buffer)
@@ -300,8 +301,8 @@ class _Control:
 
 def _with_length(headers: Headers, body: bytes, *, needed: bool) -> list[bytes]:
     """Fields, end of head and body; with a Content-Length, unless it is there already or there is nothing to measure."""
-    told = headers.get("content-length")
-    if told and told != str(len(body)):
-        raise LocalProtocolError(f"Content-Length says {told}, the body has {len(body)} bytes")
+    told = headers.get_all("content-length")
+    if told and told != [str(len(body))]:
+        raise LocalProtocolError(f"Content-Length says {', '.join(told)!r}, the body has {len(body)} bytes")
     length = b"content-length: %d\r\n" % len(body) if not told and (body or needed) else b""
     return [headers.raw, length, b"\r\n", body]
