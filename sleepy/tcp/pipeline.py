@@ -19,7 +19,7 @@ several *lanes* divides it. These are the ideas of fasthttp's PipelineClient, wi
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
 from sleepy.tcp.errors import PipelineOverflow
@@ -147,9 +147,8 @@ class Pipeline(Generic[R]):
         lane.unwritten.clear()
         return survivors, lost
 
-    def add_first(self, survivors: Iterable[R]) -> Lane[R] | None:
+    def add_first(self, survivors: Sequence[R]) -> Lane[R] | None:
         """Give survivors a lane together, ahead of those who wait there; the limit of rule 3 is not held against them."""
-        survivors = list(survivors)
         if not survivors:
             return None
         lane = self._choose()
