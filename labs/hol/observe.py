@@ -57,18 +57,18 @@ class Observed:
     complaints: list[str] = field(default_factory=list[str])
 
 
-def by_capture(plan: Plan, connections: Iterable[Connection], count: int) -> Observed:
+def by_capture(plan: Plan, connections: Iterable[Connection], schedule: Sequence[float]) -> Observed:
     """Tell a contender's story from the captures (rule 1).
 
     Args:
         plan: The contender.
         connections: The connections in the captures; those of others are passed over.
-        count: How many requests there must be.
+        schedule: How long each request must have asked the server to take, in seconds.
     """
     mine = [connection for connection in connections if connection.server[1] == plan.port]
     observed = Observed()
     stories: list[tuple[Connection, list[Request], list[Message]]] = []
-    slow: set[int] = set()
+    asked_for: dict[int, float] = {}
     for connection in mine:
         try:
             asked = cut(connection.to_server.near.data)
@@ -77,10 +77,11 @@ def by_capture(plan: Plan, connections: Iterable[Connection], count: int) -> Obs
         except ValueError as error:
             observed.complaints.append(f"port {connection.client[1]}: {error}")
             continue
-        slow |= {target.index for target in targets if target.wait > 0}
+        asked_for |= {target.index: target.wait for target in targets}
         stories.append((connection, _lives(connection, asked, answers, targets), answers))
     stories.sort(key=lambda story: min((request.sent or 0.0 for request in story[1]), default=0.0))
     observed.losses = _losses(stories)
+    slow = {index for index, wait in asked_for.items() if wait > 0}
     lost = {index for loss in observed.losses for index in loss.requests}
     for number, (_, requests, answers) in enumerate(stories):
         for request in requests:
@@ -95,7 +96,10 @@ def by_capture(plan: Plan, connections: Iterable[Connection], count: int) -> Obs
         if mismatched:
             observed.complaints.append(f"another's answer came for the requests {_some(mismatched)}")
     observed.requests.sort(key=lambda request: request.index)
-    observed.complaints += _gaps(observed.requests, count)
+    observed.complaints += _gaps(observed.requests, len(schedule))
+    unlike = [index for index, wait in enumerate(schedule) if asked_for.get(index, wait) != wait]
+    if unlike:
+        observed.complaints.append(f"not as scheduled: {_some(unlike)}")
     return observed
 
 

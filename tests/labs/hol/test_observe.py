@@ -21,7 +21,7 @@ def response(index: int) -> bytes:
 
 
 def observe(wire: Wire, count: int) -> Observed:
-    return by_capture(PLAN, connections(wire.left, wire.right), count)
+    return by_capture(PLAN, connections(wire.left, wire.right), [0.0] * count)
 
 
 def test_a_life_is_read_off_both_sides_of_the_router() -> None:
@@ -115,6 +115,16 @@ def test_what_is_missing_or_not_as_it_must_be_is_complained_of() -> None:
         "not of this run: 7",
     ]
     assert observe(Wire(), 7).complaints == ["not asked: 0, 1, 2, 3, 4 and 2 more"]
+
+
+def test_a_request_that_asks_for_another_time_than_scheduled_is_complained_of() -> None:
+    wire = Wire()
+    flow = wire.connect(1.0, 40000)
+    for index, wait in enumerate(("0", "0.5")):
+        flow.to_server(2.0, request(index, wait))
+        flow.to_client(3.0, response(index))
+    assert observe(wire, 2).complaints == ["not as scheduled: 1"]
+    assert by_capture(PLAN, connections(wire.left, wire.right), [0.0, 0.5]).complaints == []
 
 
 def test_what_is_not_of_this_lab_is_complained_of() -> None:
