@@ -33,12 +33,15 @@ def blame(connection: Sequence[Request], slow: AbstractSet[int], lost: AbstractS
         slow: The indexes of those whose answer is slow to make.
         lost: The indexes of those whose answer lost a segment.
     """
-    for place, request in enumerate(connection):
-        request.innocent = request.index not in slow | lost
+    guilty = slow | lost
+    culprits: list[Request] = []
+    for request in connection:
+        request.innocent = request.index not in guilty
         if not request.innocent:
+            culprits.append(request)
             continue
         released: list[tuple[float, str, int]] = []
-        for ahead in connection[:place]:
+        for ahead in culprits:
             if ahead.index in slow and _before(request.at_server, ahead.answered):  # rule 1
                 released.append((ahead.answered or 0.0, "slow", ahead.index))
             if ahead.index in lost and _before(request.arrived, ahead.arrived):  # rule 2

@@ -126,7 +126,7 @@ def _losses(stories: Iterable[tuple[Connection, list[Request], list[Message]]]) 
     """What was lost on the way to the client, over all connections of a contender."""
     passed: list[tuple[float, Loss | None]] = []
     for connection, requests, answers in stories:
-        chunks, gone = connection.to_client.near.chunks, connection.to_client.lost()
+        chunks, gone = connection.to_client.near.chunks, set(connection.to_client.lost())
         for chunk in chunks:
             loss = None
             if chunk in gone:
