@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from labs.hol.schedule import Kind, Plan, contenders, target, waits
@@ -20,6 +21,9 @@ _READY = 30.0  # seconds to wait for router and server
 _TIMEOUT = 20.0  # seconds after which a request is given up; no contender should need it
 _REST = 0.2  # seconds between contenders, for the last of one to pass before the first of the next
 _TELL_EVERY = 10  # requests
+
+Tell = Callable[[Mapping[str, object]], object]
+"""Is told how far the client is: ``{"done": n, "of": n, "phase": text}``."""
 
 
 def main() -> int:
@@ -37,20 +41,27 @@ async def ask(meeting: Meeting) -> None:
     """Be the client of one run."""
     for word in ("server.ready", "router.ready"):
         await asyncio.to_thread(meeting.wait, word, _READY)
-    order = meeting.order
     events: list[Event] = []
-    trace = Trace("client", time.time, events.append)
-    plans = contenders(order.scenario)
-    for number, plan in enumerate(plans):
-        trace("lab.phase", phase=plan.name)
-        await _contend(plan, order, trace, number, len(plans))
-        await asyncio.sleep(_REST)
+    await play(meeting.order, Trace("client", time.time, events.append), _print)
     text = "".join(event.to_json() + "\n" for event in events)
     (meeting.folder / "events-client.jsonl").write_text(text, encoding="utf-8")
     meeting.say("client.done")
 
 
-async def _contend(plan: Plan, order: Order, trace: Trace, number: int, contestants: int) -> None:
+async def play(order: Order, trace: Trace, tell: Tell) -> None:
+    """Let the contenders ask, one after another."""
+    plans = contenders(order.scenario)
+    for number, plan in enumerate(plans):
+        trace("lab.phase", phase=plan.name)
+        await _contend(plan, order, trace, number, len(plans), tell)
+        await asyncio.sleep(_REST)
+
+
+def _print(told: Mapping[str, object]) -> None:
+    print(json.dumps(told), flush=True)
+
+
+async def _contend(plan: Plan, order: Order, trace: Trace, number: int, contestants: int, tell: Tell) -> None:
     """One contender's requests, each at its time."""
     schedule = waits(order.scenario, order.seed)
     interval = float(order.scenario.figures["interval"])
@@ -69,8 +80,7 @@ async def _contend(plan: Plan, order: Order, trace: Trace, number: int, contesta
             await asyncio.sleep(start + index * interval - loop.time())
             requests.create_task(one(client, index))
             if index % _TELL_EVERY == 0 or index == count - 1:
-                told = {"done": number * count + index + 1, "of": contestants * count, "phase": plan.label}
-                print(json.dumps(told), flush=True)
+                tell({"done": number * count + index + 1, "of": contestants * count, "phase": plan.label})
 
 
 def _client(plan: Plan, order: Order, trace: Trace) -> tcp.PipelineClient | tcp.HostClient:

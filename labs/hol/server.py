@@ -6,11 +6,12 @@ scenario's size, which fits one segment. Nothing is decided here; see `labs.hol.
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from labs.hol.schedule import parse_target
-from labs.meeting import POLL, Meeting, MeetingError, meetings
+from labs.meeting import POLL, Meeting, MeetingError, Order, meetings
 from sleepy import tcp
 
 
@@ -31,7 +32,19 @@ async def serve(meeting: Meeting) -> None:
     Raises:
         OSError: A port is taken; the message says which.
     """
-    order = meeting.order
+    async with serving(meeting.order):
+        meeting.say("server.ready")
+        while meeting.heard("client.done") is None:  # noqa: ASYNC110  # another process says it
+            await asyncio.sleep(POLL)
+
+
+@asynccontextmanager
+async def serving(order: Order) -> AsyncGenerator[None]:
+    """Listen where the order says, and answer.
+
+    Raises:
+        OSError: A port is taken; the message says which.
+    """
     body = b"z" * int(order.scenario.figures["body"])
 
     async def answer(request: tcp.Request) -> tcp.Response:
@@ -45,9 +58,7 @@ async def serve(meeting: Meeting) -> None:
     async with AsyncExitStack() as stack:
         for host, port in order.listen.values():
             await stack.enter_async_context(tcp.Server(answer, host, port))
-        meeting.say("server.ready")
-        while meeting.heard("client.done") is None:
-            await asyncio.sleep(POLL)
+        yield
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from sleepy import trace
 
 CAPTURES = ("left.pcap", "right.pcap")
 
-_WORLDS = ("netns", "compose", "loopback")  # in order of preference
+_WORLDS = ("netns", "compose", "loopback", "sim")  # in order of preference
 Progress = Callable[[Mapping[str, object]], None]
 """Is told how far the client is: ``{"done": n, "of": n, "phase": text}``."""
 

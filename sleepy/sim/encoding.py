@@ -33,15 +33,26 @@ def checksum(data: bytes) -> int:
 
 def encode(packet: Packet) -> bytes:
     """The packet as it would be on the wire, from the IP header on."""
-    payload, whole, identification, fragment = packet.payload, packet, 0, 0
+    payload, whole, fragment = packet.payload, packet, 0
     if isinstance(payload, Fragment):
-        whole, identification = payload.whole, payload.identification & 0xFFFF
+        whole = payload.whole
         fragment = payload.start // 8 | (0 if payload.last else _MORE_FRAGMENTS)
     source, destination = (ipaddress.IPv4Address(address).packed for address in (packet.source, packet.destination))
     number, body = _payload(whole, source, destination)
     if isinstance(payload, Fragment):
         body = body[payload.start : payload.start + payload.length]
-    head = _IP.pack(0x45, 0, packet.size, identification, fragment, packet.time_to_live, number, 0, source, destination)
+    head = _IP.pack(
+        0x45,
+        0,
+        packet.size,
+        packet.identification & 0xFFFF,
+        fragment,
+        packet.time_to_live,
+        number,
+        0,
+        source,
+        destination,
+    )
     data = head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + body
     return data[:-1] + bytes([data[-1] ^ 1]) if packet.damaged else data
 

@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Coroutine
 from contextvars import ContextVar, copy_context
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -66,6 +67,7 @@ class Host:
         self._routes: dict[str, Wire | None] = {}  # by destination, as far as they were asked for
         self.udp = UdpStack(self)
         self.tcp = TcpStack(self)
+        self._packets = count(1)
         self._loopback = Wire(network, self, self, Link(mtu=65535))
         self._incomplete: dict[Packet, tuple[Reassembly, asyncio.TimerHandle]] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -108,7 +110,7 @@ class Host:
         Raises:
             OSError: No wires lead there (``ENETUNREACH``).
         """
-        packet = Packet(source, destination, payload)
+        packet = Packet(source, destination, payload, next(self._packets))
         wire = self.wire_to(destination)
         if wire is not None:
             wire.send(packet)

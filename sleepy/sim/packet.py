@@ -18,7 +18,7 @@ Sources: RFC 791 (fragmentation), RFC 768, RFC 792, RFC 9293, RFC 2018 (selectiv
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 IP_HEADER: Final = 20
@@ -122,14 +122,12 @@ class Fragment:
         start: Where in the packet's payload it begins, in bytes.
         length: How many bytes it carries.
         last: Whether it is the packet's end.
-        identification: The number that all parts of the packet share.
     """
 
     whole: "Packet"
     start: int
     length: int
     last: bool
-    identification: int
 
     @property
     def counted(self) -> bool:
@@ -145,6 +143,7 @@ class Packet:
         source: The address it comes from.
         destination: The address it goes to.
         payload: What it carries.
+        identification: Its sender's count of packets; the parts of a packet share it.
         time_to_live: How many more hosts may pass it on.
         damaged: Whether a bit was flipped on its way. The destination's checksum will tell.
         size: Its bytes on the wire.
@@ -153,6 +152,7 @@ class Packet:
     source: str
     destination: str
     payload: Datagram | Segment | Unreachable | Fragment
+    identification: int = 0
     time_to_live: int = TIME_TO_LIVE
     damaged: bool = False
     size: int = field(init=False)
@@ -160,18 +160,18 @@ class Packet:
     def __post_init__(self) -> None:
         self.size = IP_HEADER + self.payload.length
 
-    def split(self, mtu: int, identification: int) -> Iterator["Packet"]:
+    def split(self, mtu: int) -> Iterator["Packet"]:
         """Take the packet apart for a link of that MTU (rule 3)."""
         payload = self.payload
         whole, offset, last = self, 0, True
         if isinstance(payload, Fragment):  # a part may be taken apart again
-            whole, offset, last, identification = payload.whole, payload.start, payload.last, payload.identification
+            whole, offset, last = payload.whole, payload.start, payload.last
         room = (mtu - IP_HEADER) // 8 * 8
         for start in range(0, payload.length, room):
             length = min(room, payload.length - start)
             ends = start + length == payload.length
-            part = Fragment(whole, offset + start, length, last and ends, identification)
-            yield Packet(self.source, self.destination, part, self.time_to_live, self.damaged)
+            part = Fragment(whole, offset + start, length, last and ends)
+            yield replace(self, payload=part)
 
 
 class Reassembly:

@@ -6,7 +6,6 @@ taken apart before the link sees it.
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from sleepy.sim.link import Link
@@ -38,11 +37,10 @@ class Wire:
         arrived: Called with the time and each packet that comes out.
     """
 
-    __slots__ = ("_identification", "_network", "arrived", "carrier", "cuts", "name", "sent", "source", "target")
+    __slots__ = ("_network", "arrived", "carrier", "cuts", "name", "sent", "source", "target")
 
     def __init__(self, network: "Network", source: "Host", target: "Host", link: Link) -> None:
         self._network = network
-        self._identification = count()
         self.source = source
         self.target = target
         self.name = f"{source.name}->{target.name}"
@@ -59,7 +57,7 @@ class Wire:
     def send(self, packet: "Packet") -> None:
         """Hand it a packet now."""
         if packet.size > self.mtu:
-            for part in packet.split(self.mtu, next(self._identification)):
+            for part in packet.split(self.mtu):
                 self._send(part)
         else:
             self._send(packet)

@@ -9,12 +9,13 @@ Rules (RFC 5681, with what has been agreed since):
 2. Slow start, below the threshold: it grows by what is acknowledged, at most two segments per ack (RFC 3465). That
    doubles it every round trip.
 3. Congestion avoidance, above: it grows by one segment per window acknowledged, that is, per round trip.
-4. It grows only if it was the limit. A window never filled says nothing about the network (RFC 7661).
-5. A loss halves it: threshold = window = half of what was under way, at least two segments. All losses of one window are
-   one event, and halve it once (RFC 6582).
-6. A time-out says that nothing comes back at all: the threshold is halved as in rule 5, and the window is one segment.
+4. It grows only if it was the limit. A window never filled says nothing about the network (RFC 7661). In slow start it
+   may grow to twice what was under way, so that a burst does not find it small.
+5. A loss halves it, to two segments at least. All losses of one window are one event, and halve it once (RFC 6582).
+6. A time-out says that nothing comes back at all: the threshold is half the window, and the window is one segment.
 
-This is *NewReno*. Linux's default is CUBIC, which differs in how fast it comes back to large windows.
+This is *NewReno*, counted in segments and halved from the window, as Linux does it (the RFC counts bytes, and halves what
+is under way). Linux's usual default is CUBIC, which differs in how fast it comes back to large windows.
 """
 
 import math
@@ -26,49 +27,44 @@ INITIAL_SEGMENTS: Final = 10
 class NewReno:
     """Keeps the congestion window.
 
-    Args:
-        mss: The largest payload of a segment, in bytes.
-
     Attributes:
-        window: How many bytes may be under way.
-        threshold: Where slow start ends, in bytes.
+        window: How many segments may be under way.
+        threshold: Where slow start ends, in segments.
     """
 
-    __slots__ = ("_credit", "mss", "threshold", "window")
+    __slots__ = ("_credit", "threshold", "window")
 
-    def __init__(self, mss: int) -> None:
-        self.mss = mss
-        self.window = INITIAL_SEGMENTS * mss  # rule 1
+    def __init__(self) -> None:
+        self.window = INITIAL_SEGMENTS  # rule 1
         self.threshold = math.inf
-        self._credit = 0  # bytes acknowledged that have not yet made a segment in rule 3
+        self._credit = 0  # segments acknowledged that have not yet made a window in rule 3
 
     # --8<-- [start:acknowledged]
-    def acknowledged(self, size: int, flight: int) -> None:
+    def acknowledged(self, count: int, flight: int) -> None:
         """Something new was acknowledged, and no loss is being repaired.
 
         Args:
-            size: How many bytes.
-            flight: How many bytes were under way before.
+            count: How many segments.
+            flight: How many segments were under way before.
         """
-        if flight + self.mss <= self.window:  # rule 4
-            return
         if self.window < self.threshold:  # rule 2
-            self.window += min(size, 2 * self.mss)
-            return
-        self._credit += size  # rule 3
-        if self._credit >= self.window:
-            self._credit -= self.window
-            self.window += self.mss
+            if self.window < 2 * flight:  # rule 4
+                self.window += min(count, 2)
+        elif flight >= self.window:  # rule 4
+            self._credit += count  # rule 3
+            if self._credit >= self.window:
+                self._credit -= self.window
+                self.window += 1
 
     # --8<-- [end:acknowledged]
 
-    def lost(self, flight: int) -> None:
-        """A first loss was noticed while ``flight`` bytes were under way (rule 5)."""
-        self.threshold = max(flight // 2, 2 * self.mss)
-        self.window = int(self.threshold)
+    def lost(self) -> None:
+        """A first loss was noticed (rule 5)."""
+        self.window = max(self.window // 2, 2)
+        self.threshold = self.window
         self._credit = 0
 
-    def timed_out(self, flight: int) -> None:
-        """The retransmission timer has expired with ``flight`` bytes under way (rule 6)."""
-        self.lost(flight)
-        self.window = self.mss
+    def timed_out(self) -> None:
+        """The retransmission timer has expired (rule 6)."""
+        self.lost()
+        self.window = 1

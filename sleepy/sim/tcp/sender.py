@@ -73,7 +73,7 @@ class Sender:
         acked: All before this number is acknowledged.
         next: The number of the next new byte.
         edge: The peer has room up to here.
-        flight: How many bytes are under way (rule 3).
+        flight: How many segments are under way (rule 3).
         congestion: Its congestion window.
         gave_up: Whether the peer has been silent for too long (rule 8).
     """
@@ -83,7 +83,7 @@ class Sender:
         self.acked = self.next = self.edge = seq
         self.flight = 0
         self.round_trip = round_trip
-        self.congestion = NewReno(mss)
+        self.congestion = NewReno()
         self.gave_up = False
         self._buffer = bytearray()  # from `acked` on
         self._finish = False
@@ -136,7 +136,7 @@ class Sender:
             self.edge = ack + window
             self._ask_at, self._asked = math.inf, 0
         before, size = self.flight, max(0, ack - self.acked)
-        self._note_cumulative(ack, now)
+        count = self._note_cumulative(ack, now)
         for start, end in sacks:
             self._note_range(start, end, now)
         if self._recovery is not None and ack >= self._recovery:  # rule 2
@@ -148,15 +148,15 @@ class Sender:
             self.round_trip.expiries = 0
             self._probed = False
             if self._recovery is None or self._slow_start_again:
-                self.congestion.acknowledged(size, before)
+                self.congestion.acknowledged(count, before)
             self._start_timers(now)
         return size
 
     # --8<-- [end:acknowledge]
 
-    def _note_cumulative(self, ack: int, now: float) -> None:
-        """Forget what is acknowledged; the oldest of it that was sent once gives a sample."""
-        sample = None
+    def _note_cumulative(self, ack: int, now: float) -> int:
+        """Forget what is acknowledged, and count it; the oldest of it that was sent once gives a sample."""
+        sample, before = None, len(self._sent)
         while self._sent and self._sent[0].end <= ack:
             segment = self._sent.popleft()
             if segment.arrived:
@@ -170,6 +170,7 @@ class Sender:
         if ack > self.acked:
             del self._buffer[: ack - self.acked]
             self.acked = ack
+        return before - len(self._sent)
 
     def _note_range(self, start: int, end: int, now: float) -> None:
         """Mark what has arrived beyond a hole."""
@@ -183,7 +184,7 @@ class Sender:
 
     def _note_arrival(self, segment: Sent, now: float) -> None:
         if not segment.lost:
-            self.flight -= segment.end - segment.seq
+            self.flight -= 1
         segment.lost = False
         if segment.resent and now - segment.time < self.round_trip.smallest:
             return  # too soon for the second copy: it was the first (RFC 8985, section 6.2, step 2)
@@ -206,14 +207,14 @@ class Sender:
                 self._judge_at = min(self._judge_at, chance)
         if loss and self._recovery is None:  # rule 2
             self._recovery = self.next
-            self.congestion.lost(self.next - self.acked)
+            self.congestion.lost()
             self._at_once = 1
 
     # --8<-- [end:judge]
 
     def _lose(self, segment: Sent) -> None:
         segment.lost = True
-        self.flight -= segment.end - segment.seq
+        self.flight -= 1
         heappush(self._holes, (segment.seq, segment))
 
     # ------------------------------------------------------------------ what goes out
@@ -227,15 +228,11 @@ class Sender:
         while self._holes and not self._holes[0][1].lost:
             heappop(self._holes)  # it has arrived after all
         if self._holes:  # rule 4
-            hole = self._holes[0][1]
-            if self._may_send(hole.end - hole.seq):
-                heappop(self._holes)
-                return self._send_again(hole, now)
-            return None
+            return self._send_again(heappop(self._holes)[1], now) if self._may_send() else None
         if self._ask:  # rule 7
             self._ask = False
             return Outgoing(self.acked - 1, b"", fin=False)
-        return self._new(now) if self._may_send(min(self.mss, self._unsent)) else None
+        return self._new(now) if self._may_send() else None
 
     # --8<-- [end:segment]
 
@@ -243,11 +240,11 @@ class Sender:
     def _unsent(self) -> int:
         return len(self._buffer) - (self.next - self.acked) + self._fin_sent
 
-    def _may_send(self, size: int) -> bool:
+    def _may_send(self) -> bool:
         if self._at_once:
             self._at_once -= 1
             return True
-        return self.flight + size <= self.congestion.window
+        return self.flight < self.congestion.window
 
     def _new(self, now: float) -> Outgoing | None:
         if self._fin_sent:
@@ -266,7 +263,7 @@ class Sender:
         self.next = segment.end
         self._fin_sent = fin
         self._sent.append(segment)
-        self.flight += segment.end - segment.seq
+        self.flight += 1
         if self._retransmit_at == math.inf:
             self._start_timers(now)
         else:
@@ -276,7 +273,7 @@ class Sender:
     def _send_again(self, segment: Sent, now: float) -> Outgoing:
         if segment.lost:
             segment.lost = False
-            self.flight += segment.end - segment.seq
+            self.flight += 1
         segment.resent, segment.time = True, now
         if self._retransmit_at == math.inf:
             self._start_timers(now)
@@ -311,7 +308,7 @@ class Sender:
     def _time_out(self, now: float) -> None:
         """Rule 5."""
         if not self.round_trip.expiries:
-            self.congestion.timed_out(self.next - self.acked)
+            self.congestion.timed_out()
         for segment in self._sent:
             if not segment.arrived and not segment.lost:
                 self._lose(segment)
