@@ -165,6 +165,7 @@ class Peer:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Wire(self._made), "127.0.0.1", 0)
+        self.addr = "{}:{}".format(*self._server.sockets[0].getsockname())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -176,11 +177,6 @@ class Peer:
     def _made(self, wire: Wire) -> None:
         self.wires.append(wire)
         self._new.put_nowait(wire)
-
-    @property
-    def addr(self) -> str:
-        host, port = self._server.sockets[0].getsockname()
-        return f"{host}:{port}"
 
     def stop(self) -> None:
         """Listen no more; the connections stay."""
