@@ -42,6 +42,7 @@ from labs.worlds import Probe, Progress, Run, WorldError, carry_out, convene, ro
 
 MEETING = Path("/meeting")  # the folder that all three share; in memory
 OUT = Path("out")  # where results go; a folder of the host
+_PEERS = {"router", "server"}
 READY = Path("/run/sleepy.ready")  # what the engine's health check looks for
 PATIENCE = 120.0  # seconds that peers wait for the client to come
 _FAREWELL = 5.0  # seconds that the client waits for the peers to go
@@ -109,7 +110,7 @@ def client(work: Callable[[], int]) -> int:
     with _presence("client"):
         _become_owner_of(OUT)
         code = work()
-    _wait(lambda: not _is_present("router") and not _is_present("server"), _FAREWELL)  # rule 2
+    _wait(lambda: not any(map(_is_present, _PEERS)), _FAREWELL)  # rule 2
     return code
 
 
@@ -122,9 +123,9 @@ def judge(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             lab.terminate()
             raise
-    verdicts = {verdict.exit_code: verdict for verdict in Verdict}
-    print(f"\n{verdicts.get(code, Verdict.NO_VERDICT)}", flush=True)
-    return code
+    verdict = {verdict.exit_code: verdict for verdict in Verdict}.get(code, Verdict.NO_VERDICT)
+    print(f"\n{verdict}", flush=True)
+    return verdict.exit_code
 
 
 def collect(order: Order) -> int:
@@ -204,10 +205,14 @@ def peer(role: str) -> int:
 
 def _attend(role: str, base: Path) -> None:
     """Play a role in the run called under ``base``, unless that was given up before it began."""
+    (other,) = _PEERS - {role}
     for meeting in meetings(base):
         with subprocess.Popen(roles.command(role, meeting.order.package, base)) as program:
             try:
-                program.wait()
+                while program.poll() is None:
+                    if not _is_present(other):
+                        meeting.fail(other, f"its container has ended; why may be in: docker compose logs {other}")
+                    time.sleep(_POLL)
             except KeyboardInterrupt:
                 program.kill()  # what it set up goes with the container
                 raise
