@@ -1,0 +1,52 @@
+"""What `benchmarks.endpoint` lets the contenders do. It is compiled too, to see what calling from Python costs."""
+
+from typing import Any
+
+SMALL = bytes(100)
+LARGE = bytes(1200)
+
+
+def exchange(a: Any, b: Any, turns: range) -> None:
+    """A packet of 100 bytes each way, and the acks taken."""
+    for _ in turns:
+        for datagram in a.send(SMALL):
+            b.receive(datagram)
+        for datagram in b.send(SMALL):
+            a.receive(datagram)
+        a.take_acks()
+        b.take_acks()
+
+
+def exchange_and_update(a: Any, b: Any, turns: range) -> None:
+    """The same, with the time moving on at each."""
+    for number in turns:
+        exchange(a, b, range(1))
+        a.update(number * 0.01)
+        b.update(number * 0.01)
+
+
+def exchange_and_lose(a: Any, b: Any, turns: range) -> None:
+    """The same without updates; every tenth packet of a is lost, and every tenth of b."""
+    for number in turns:
+        for datagram in a.send(SMALL):
+            if number % 10:
+                b.receive(datagram)
+        for datagram in b.send(SMALL):
+            if number % 10 != 5:
+                a.receive(datagram)
+        a.take_acks()
+        b.take_acks()
+
+
+def exchange_fragments(a: Any, b: Any, turns: range) -> None:
+    """A packet of 1200 bytes each way, in two fragments."""
+    for _ in turns:
+        for datagram in a.send(LARGE):
+            b.receive(datagram)
+        for datagram in b.send(LARGE):
+            a.receive(datagram)
+        a.take_acks()
+        b.take_acks()
+
+
+WORKS = [exchange, exchange_and_update, exchange_and_lose, exchange_fragments]

@@ -1,0 +1,36 @@
+"""Fuzz a target with atheris.
+
+    pip install -e ".[fuzz]"
+    python -m fuzz endpoint -max_total_time=600
+
+A target is a module here with a function ``run(data)`` that raises when something is wrong. Inputs that reach new code
+are kept in ``fuzz/corpus/TARGET``, and run by the test suite ever after. Further arguments are libFuzzer's. To keep only
+what is needed: ``python -m fuzz endpoint -merge=1 EMPTY_FOLDER fuzz/corpus/endpoint``, and put that folder in its place.
+"""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import atheris
+
+HERE = Path(__file__).parent
+TARGETS = sorted(path.stem for path in HERE.glob("[a-z]*.py"))
+
+
+def main() -> None:
+    """Run the target named on the command line until libFuzzer has enough."""
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        sys.exit(f"python -m fuzz TARGET [OPTIONS OF LIBFUZZER]; targets are: {', '.join(TARGETS)}")
+    name = sys.argv.pop(1)
+    with atheris.instrument_imports(include=["sleepy", "benchmarks"]):
+        target = import_module(f"fuzz.{name}")
+    if all(argument.startswith("-") for argument in sys.argv[1:]):
+        sys.argv.append(str(HERE / "corpus" / name))
+    sys.argv.insert(1, "-max_len=512")  # programs of a hundred steps or so; an option given later wins
+    atheris.Setup(sys.argv, target.run)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
