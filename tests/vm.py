@@ -63,28 +63,34 @@ def run(command: Sequence[str], out: Path, patience: float = 300.0) -> int:
     Raises:
         RuntimeError: The machine did not get so far as to say how the command ended.
     """
-    kernel, initrd = system()
+    system()
     out = out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         job = Path(name)
         (job / "out").write_text(str(out))
         (job / "command").write_text(
-            f"export HOME=/tmp LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PATH={shlex.quote(os.environ['PATH'])}\n"
+            f"export HOME=/tmp TERM=dumb LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PATH={shlex.quote(os.environ['PATH'])}\n"
             f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(command)}\n"
         )
-        shares = {"root": (Path("/"), ",readonly=on,multidevs=remap"), "out": (out, ""), "job": (job, "")}
-        machine = [
-            *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G"),
-            *("-nic", "none", "-display", "none", "-serial", "stdio", "-no-reboot"),
-            *("-kernel", str(kernel), "-initrd", str(initrd), "-append", "console=ttyS0 quiet panic=-1"),
-        ]
-        for tag, (path, mode) in shares.items():
-            machine += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none{mode}"]
-        subprocess.run(machine, stdin=subprocess.DEVNULL, timeout=patience, check=True)
+        qemu = subprocess.run(machine(out, job), stdin=subprocess.DEVNULL, timeout=patience, check=False)
         if not (job / "status").exists():
-            raise RuntimeError("the virtual machine stopped before the command ended; see its console above")
+            raise RuntimeError(f"the virtual machine stopped before the command ended (qemu: {qemu.returncode})")
         return int((job / "status").read_text())
+
+
+def machine(out: Path, job: Path) -> list[str]:
+    """The command that boots it. Without hardware help: where this is a virtual machine itself, KVM may hang."""
+    kernel, initrd = system()
+    shares = {"root": (Path("/"), ",readonly=on,multidevs=remap"), "out": (out, ""), "job": (job, "")}
+    command = [
+        *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G"),
+        *("-nic", "none", "-display", "none", "-serial", "stdio", "-no-reboot"),
+        *("-kernel", str(kernel), "-initrd", str(initrd), "-append", "console=ttyS0 quiet panic=-1"),
+    ]
+    for tag, (path, mode) in shares.items():
+        command += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none{mode}"]
+    return command
 
 
 def system() -> tuple[Path, Path]:

@@ -67,7 +67,7 @@ class Run:
         folder: Where the captures and events are left; made if need be.
         impairment: What bends the link: one that the world's probe named, or ``off``.
         ports: The server's port for each contender.
-        patience: How long the run may take at most, in seconds.
+        patience: How long nothing may be heard of the run, in seconds.
         package: Where the lab's programs are, if not in the lab's own package.
     """
 

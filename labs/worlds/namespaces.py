@@ -17,7 +17,6 @@ Rules:
 3. No IPv6: it talks by itself, and the captures should show the lab.
 """
 
-import json
 import os
 import select
 import subprocess
@@ -29,16 +28,13 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
-from labs.impairment.choice import obstacles
 from labs.interfaces import segments_stay_segments
 from labs.meeting import POLL, MeetingError, meetings
-from labs.recorder import Recorder
 from labs.worlds import roles
 
 T = TypeVar("T")
-_PATIENCE = 10.0  # seconds for an interface or a namespace to appear
+_PATIENCE = 30.0  # seconds for an interface or a namespace to appear
 
 
 class Side(NamedTuple):
@@ -79,8 +75,6 @@ def main() -> int:
             return stage(Path(base))
         case ["host", role, package, base]:
             return host(SIDES[role], package, Path(base))
-        case ["probe"]:
-            return probe()
         case _:
             print("this module is started by labs.worlds.netns", file=sys.stderr)
             return 2
@@ -110,20 +104,11 @@ def host(side: Side, package: str, base: Path) -> int:
     """Be client or server: wait for the interface, set it up, and become the role."""
     with closing(IPRoute()) as ip:
         (index,) = _wait(lambda: ip.link_lookup(ifname=side.role), f"the interface {side.role}")
-        _set_up(ip, index, side.role, side.host)
+        set_up(ip, index, side.role, side.host)
         ip.neigh("add", dst=side.router, lladdr=side.router_mac, ifindex=index, state="permanent")
         ip.route("add", dst="default", gateway=side.router)
     program = roles.command(side.role, package, base)
     os.execv(program[0], program)  # noqa: S606 - no shell is what we want
-
-
-def probe() -> int:
-    """Try everything once, in namespaces that are gone a moment later; print as JSON what is in the way of what."""
-    findings = {"network": _network_obstacle()}
-    if not findings["network"]:
-        findings |= obstacles(LEFT.router, RIGHT.router)
-    print(json.dumps(findings))
-    return 0
 
 
 def _connect(ip: IPRoute, side: Side, pid: int) -> None:
@@ -133,11 +118,12 @@ def _connect(ip: IPRoute, side: Side, pid: int) -> None:
     peer = {"ifname": side.role, "address": side.host_mac, "net_ns_pid": pid}
     ip.link("add", ifname=side.interface, kind="veth", address=side.router_mac, peer=peer)
     (index,) = ip.link_lookup(ifname=side.interface)
-    _set_up(ip, index, side.interface, side.router)
+    set_up(ip, index, side.interface, side.router)
     ip.neigh("add", dst=side.host, lladdr=side.host_mac, ifindex=index, state="permanent")
 
 
-def _set_up(ip: IPRoute, index: int, name: str, address: str) -> None:
+def set_up(ip: IPRoute, index: int, name: str, address: str) -> None:
+    """Make an interface ready for the lab."""
     with suppress(FileNotFoundError):  # rule 3; a kernel without IPv6 needs no telling
         Path(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6").write_text("1")
     ip.addr("add", index=index, address=address, prefixlen=24)
@@ -157,22 +143,6 @@ def _wait(look: Callable[[], T], what: str) -> T:
             raise TimeoutError(f"{what} did not appear within {_PATIENCE:.0f} s")
         time.sleep(0.005)
     return found
-
-
-def _network_obstacle() -> str:
-    """What is in the way of two interfaces, connected with each other, and a capture; empty if nothing is."""
-    try:
-        with closing(IPRoute()) as ip:
-            ip.link("add", ifname=LEFT.interface, kind="veth", peer={"ifname": RIGHT.interface})
-            for side in (LEFT, RIGHT):
-                _set_up(ip, ip.link_lookup(ifname=side.interface)[0], side.interface, side.router)
-        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-        with Recorder(LEFT.interface, Path(os.devnull)):
-            return ""
-    except OSError as error:
-        return error.strerror or str(error)
-    except NetlinkError as error:
-        return str(error)
 
 
 if __name__ == "__main__":

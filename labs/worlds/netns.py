@@ -1,7 +1,8 @@
 """A network of three namespaces on this machine, with real kernels' TCP between them. Linux only.
 
-What is inside is `labs.worlds.namespaces`; this module starts it, and tells whether it can be started. Root needs nothing
-more. An ordinary user becomes root of a user namespace, which is enough for everything here, where the system allows it.
+What is inside is `labs.worlds.namespaces`; this module starts it, and finds out by `labs.worlds.trial` whether it can.
+Root needs nothing more. An ordinary user becomes root of a user namespace, which is enough for everything here, where the
+system allows it.
 """
 
 import json
@@ -21,6 +22,7 @@ from labs.worlds.namespaces import LEFT, RIGHT
 NOTES: tuple[str, ...] = ()
 
 _INSIDE = "labs.worlds.namespaces"
+_TRIAL = "labs.worlds.trial"
 _AS_ROOT = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 _AS_USER = (*_AS_ROOT, "--user", "--map-root-user")
 _PROBE_PATIENCE = 30.0  # seconds; it takes half a second on an idle machine
@@ -87,7 +89,7 @@ def _try(command: Sequence[str]) -> Mapping[str, str]:
     """The obstacles found by trying, by what they are in the way of."""
     try:
         tried = subprocess.run(
-            [*command, *roles.python(_INSIDE, "probe")],
+            [*command, *roles.python(_TRIAL)],
             capture_output=True,
             check=False,
             env=roles.environment(),

@@ -69,10 +69,10 @@ def hear_out(
         progress: Is told what the client says.
         output: Where the client says it, a line of JSON at a time.
         log: Where all roles leave their complaints.
-        patience: How long this may take, in seconds.
+        patience: How long all may be silent, in seconds. On a slow machine a run may take its time, but not stand still.
 
     Raises:
-        WorldError: Some role failed, or it took too long.
+        WorldError: Some role failed, or all were silent for too long.
     """
     deadline = time.monotonic() + patience
     unread = b""
@@ -80,7 +80,7 @@ def hear_out(
         while meeting.heard("router.done") is None:
             report_the_dead(processes, meeting)
             if time.monotonic() > deadline:
-                raise MeetingError(f"the run is not over after {patience:.0f} s")  # noqa: TRY301
+                raise MeetingError(f"the run stands still: nothing was heard for {patience:.0f} s")  # noqa: TRY301
             if select.select([output], [], [], POLL)[0]:
                 data = os.read(output.fileno(), 1 << 16)
                 if not data:
@@ -88,6 +88,7 @@ def hear_out(
                 *lines, unread = (unread + data).split(b"\n")
                 for line in lines:
                     progress(json.loads(line))
+                    deadline = time.monotonic() + patience
     except MeetingError as error:
         raise WorldError(str(error), f"What the programs wrote is in {log}.") from error
 

@@ -1,0 +1,47 @@
+"""Whether the `netns` world can be had: a trial in namespaces that are gone a moment later.
+
+Run inside them by `labs.worlds.netns`; apart from `labs.worlds.namespaces`, because the trial needs everything that the
+router does, and what builds the network should start quickly.
+"""
+
+import json
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from labs.impairment.choice import obstacles
+from labs.recorder import Recorder
+from labs.worlds.namespaces import LEFT, RIGHT, set_up
+
+
+def main() -> int:
+    """Try everything once; print as JSON what is in the way of what."""
+    findings = {"network": _network_obstacle()}
+    if not findings["network"]:
+        findings |= obstacles(LEFT.router, RIGHT.router)
+    print(json.dumps(findings))
+    return 0
+
+
+def _network_obstacle() -> str:
+    """What is in the way of two interfaces, connected with each other, and a capture; empty if nothing is."""
+    try:
+        with closing(IPRoute()) as ip:
+            ip.link("add", ifname=LEFT.interface, kind="veth", peer={"ifname": RIGHT.interface})
+            for side in (LEFT, RIGHT):
+                set_up(ip, ip.link_lookup(ifname=side.interface)[0], side.interface, side.router)
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        with Recorder(LEFT.interface, Path(os.devnull)):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    except NetlinkError as error:
+        return str(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""netem, the path most users take, is tried on every machine: where the kernel has none, in a virtual machine."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from labs import scenario
+from labs.results import Summary, Verdict
+from labs.worlds import netns
+from tests import vm
+from tests.labs.worlds import play
+
+SCENARIOS = list(scenario.load("hol").scenarios)
+PATIENCE = 1500.0  # seconds; some 150 on an idle machine
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(PATIENCE + 100)]
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One visit to the virtual machine, and what came back from it: the exit status of each command, and the runs."""
+    if netns.probe(play.scenario(), "netem").ok:
+        pytest.skip("this kernel has netem; the netns tests use it")
+    if packages := vm.missing():
+        pytest.skip(f"a virtual machine needs: apt-get install {' '.join(packages)}")
+    out = tmp_path_factory.mktemp("vm")
+    tests = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        "netem",
+        "tests/labs/worlds/test_netns.py",
+    ]
+    commands = {"tests": tests}
+    for name in SCENARIOS:
+        where = ["--world", "netns", "--impairment", "netem", "--out", str(out)]
+        commands[name] = [sys.executable, "-m", "labs", "run", "hol", "--scenario", name, "--seed", "1", *where]
+    script = "\n".join(f"{shlex.join(command)}; echo $? > {out}/{name}.status" for name, command in commands.items())
+    vm.run(["sh", "-c", script], out, PATIENCE)
+    return out
+
+
+def status(visit: Path, name: str) -> int:
+    return int((visit / f"{name}.status").read_text())
+
+
+def test_the_captures_show_what_netem_was_asked_for(visit: Path) -> None:
+    """The netem half of the tests of the netns world."""
+    assert status(visit, "tests") == 0
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_lab_passes_with_netem(visit: Path, name: str) -> None:
+    (folder,) = visit.glob(f"hol/{name}-1")
+    summary = Summary.read(folder / "summary.json")
+    assert (summary.world, summary.impairment) == ("netns", "netem")
+    assert summary.verdict is Verdict.PASS, summary.reasons
+    assert status(visit, name) == 0
