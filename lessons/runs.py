@@ -228,7 +228,7 @@ def _segments(loss: Loss) -> str:
 
     shown = 3
     lines = [
-        "| sequence number | carries | in right.pcap | in left.pcap | |",
+        "| sequence number | carries | in right.pcap | in left.pcap | and then |",
         "|---|---|--:|--:|---|",
         row(loss.first, None, "**lost**{ .lost }"),
         *(row(crossing.segment, crossing.left, "arrives, waits") for crossing in loss.behind[:shown]),

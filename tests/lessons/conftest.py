@@ -1,0 +1,37 @@
+"""The site, built once for all tests that look at it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+class Build(NamedTuple):
+    folder: Path
+    code: int
+    said: str
+
+    @property
+    def pages(self) -> list[Path]:
+        """Every page, relative to the site."""
+        return sorted(path.relative_to(self.folder) for path in self.folder.rglob("*.html"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Build:
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    return Build(folder, done.returncode, done.stderr)

@@ -1,0 +1,92 @@
+"""The site as files: it builds strict, asks no other host for anything, and every link in it leads somewhere."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from tests.lessons.conftest import ROOT
+
+pytestmark = pytest.mark.timeout(180)  # whichever comes first waits for the build
+
+LOADED = {"script": "src", "img": "src", "source": "srcset", "iframe": "src", "use": "href", "image": "href"}
+
+
+class Page(HTMLParser):
+    """What a page loads, links to, and can be linked at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.links: list[str] = []
+        self.anchors = {""}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes) -> None:
+        given = {name: value or "" for name, value in attributes}
+        self.anchors |= {given[name] for name in ("id", "name") if name in given}
+        if tag in LOADED and LOADED[tag] in given:
+            self.loaded.append(given[LOADED[tag]])
+        if tag == "link" and given.get("rel") in {"stylesheet", "icon", "preload", "preconnect", "manifest"}:
+            self.loaded.append(given["href"])
+        if tag == "a" and "href" in given:
+            self.links.append(given["href"])
+
+
+@pytest.fixture(scope="module")
+def pages(site) -> dict[str, Page]:
+    return {path.as_posix(): Page((site.folder / path).read_text(encoding="utf-8")) for path in site.pages}
+
+
+def test_it_builds_without_a_complaint(site) -> None:
+    assert site.code == 0, site.said
+    assert "WARNING" not in site.said
+
+
+def test_every_page_of_ours_is_there(site) -> None:
+    sources = [path.relative_to(ROOT / "lessons") for path in (ROOT / "lessons").rglob("*.md") if path.name != "parts.md"]
+    wanted = {(path if path.name == "index.md" else path.with_suffix("") / "index.md").with_suffix(".html") for path in sources}
+    assert wanted <= set(site.pages)
+
+
+def test_tools_and_parts_stay_out_of_it(site) -> None:
+    published = {path.name for path in site.folder.rglob("*")}
+    assert not published & {"runs.py", "parts.md", "__init__.py", "parts"}
+
+
+def test_nothing_is_loaded_from_elsewhere(site, pages) -> None:
+    for name, page in pages.items():
+        assert [address for address in page.loaded if urlsplit(address).netloc] == [], name
+    for sheet in site.folder.rglob("*.css"):
+        addresses = re.findall(r"url\((?!\"?data:)[\"']?([^)\"']+)|@import\s+[\"']([^\"']+)", sheet.read_text(encoding="utf-8"))
+        assert [address for pair in addresses for address in pair if urlsplit(address).netloc] == [], sheet
+
+
+def test_every_link_leads_somewhere(site, pages) -> None:
+    broken = []
+    for name, page in pages.items():
+        if name == "404.html":
+            continue  # it is served under any address, so its own links are absolute
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme in {"https", "javascript"}:
+                continue
+            target = (site.folder / name).parent / unquote(parts.path) if parts.path else site.folder / name
+            target = (target / "index.html" if target.is_dir() else target).resolve()
+            if not target.is_file():
+                broken.append(f"{name}: {link}: no such page")
+            elif target.suffix == ".html" and unquote(parts.fragment) not in pages[target.relative_to(site.folder.resolve()).as_posix()].anchors:
+                broken.append(f"{name}: {link}: no such place on it")
+    assert broken == []
+
+
+def test_every_page_says_what_it_is(site) -> None:
+    told = {}
+    for path in site.pages:
+        if path.name != "404.html":
+            text = (site.folder / path).read_text(encoding="utf-8")
+            found = re.search(r'<meta name="description" content="([^"]+)">', text)
+            assert found, path
+            told.setdefault(found[1], []).append(path)
+    assert {description: paths for description, paths in told.items() if len(paths) > 1} == {}

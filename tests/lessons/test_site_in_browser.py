@@ -1,0 +1,129 @@
+"""The site in a real browser: quiet, asking nobody, accessible in both schemes, at home on a phone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+
+from tests.browser import launched, needs_chromium, sync_api, violations
+
+pytestmark = [needs_chromium, pytest.mark.timeout(600)]  # an idle machine needs a tenth of it
+
+AA = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
+COLOURS = ("color-contrast", "link-in-text-block")  # all that differs from scheme to scheme
+# A plot's thousand bars, and the sources folded away in the reference: axe would take minutes over them. Their colours are
+# looked at all the same, those of code in the lessons' listings, those of a plot's words in `labs.plots`' own tests.
+MUCH_OF_THE_SAME = ".plot svg > g, .doc-contents details .highlight"
+SCHEMES = ("default", "slate")
+PHONE = {"width": 360, "height": 740}  # CSS pixels
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address(site) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site.folder))) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@dataclass
+class Visit:
+    """What was found on all pages, by path."""
+
+    heard: dict[str, list[str]] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    violations: dict[tuple[str, str], str] = field(default_factory=dict)
+    too_wide: dict[str, int] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def visit(site, address, browser) -> Visit:
+    """Each page once: unfolded, in both schemes, then on a phone."""
+    visit = Visit()
+    for path in site.pages:
+        if path.name == "404.html":
+            continue  # it is served under any address, and so loads everything from the root
+        name = path.as_posix().removesuffix("index.html")
+        with browser.new_page(reduced_motion="reduce") as page:
+            said: list[str] = []
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.on("pageerror", lambda error, said=said: said.append(str(error)))
+            page.on("request", lambda request: visit.asked.add(request.url))
+            page.goto(address + name)
+            page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+            page.set_viewport_size(PHONE)
+            width = page.evaluate("document.documentElement.scrollWidth")
+            if width > PHONE["width"]:
+                visit.too_wide[name] = width
+            page.set_viewport_size({"width": 1280, "height": 800})
+            page.locator(MUCH_OF_THE_SAME).evaluate_all("all => all.forEach(one => one.remove())")
+            for scheme in SCHEMES:
+                page.evaluate("scheme => document.body.setAttribute('data-md-color-scheme', scheme)", scheme)
+                found = violations(page, tags=AA) if scheme == SCHEMES[0] else violations(page, rules=COLOURS)
+                if found:
+                    visit.violations[name, scheme] = found
+            if said:
+                visit.heard[name] = said
+    return visit
+
+
+def test_no_page_complains(visit) -> None:
+    assert visit.heard == {}
+
+
+def test_no_other_host_is_asked(visit, address) -> None:
+    assert {url for url in visit.asked if not url.startswith((address, "data:", "blob:"))} == set()
+
+
+def test_every_page_is_accessible_in_both_schemes(visit) -> None:
+    assert "\n".join(f"{page} ({scheme}): {found}" for (page, scheme), found in visit.violations.items()) == ""
+
+
+def test_a_phone_needs_no_sideways_scrolling(visit) -> None:
+    assert visit.too_wide == {}
+
+
+@pytest.mark.parametrize(("wish", "scheme"), [("light", "default"), ("dark", "slate")])
+def test_the_scheme_is_the_readers(browser, address, wish, scheme) -> None:
+    with browser.new_page(color_scheme=wish) as page:
+        page.goto(address)
+        assert page.locator("body").get_attribute("data-md-color-scheme") == scheme
+
+
+def test_the_search_finds_and_says_what_it_is(browser, address) -> None:
+    with browser.new_page() as page:
+        page.goto(address)
+        assert page.get_by_role("dialog", name="Search").count() == 1
+        page.keyboard.press("/")
+        page.keyboard.type("pipelining")
+        page.locator(".md-search-result__item").first.wait_for()
+        links = page.locator(".md-search-result__link").evaluate_all("all => all.map(one => one.href)")
+        assert any("/tcp/02-head-of-line-blocking/" in link for link in links)
+
+
+def test_on_paper_everything_is_unfolded_and_light(browser, address) -> None:
+    with browser.new_page(color_scheme="dark") as page:
+        page.goto(address + "tcp/02-head-of-line-blocking/")
+        folded = page.locator("details:not([open])").count()
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert page.locator("details:not([open])").count() == 0
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert page.locator("details:not([open])").count() == folded > 0
+        page.emulate_media(media="print")
+        assert page.evaluate("getComputedStyle(document.querySelector('h1')).color") == "rgb(28, 33, 39)"
