@@ -19,6 +19,27 @@ def sent_packets(size: int = 64, ack_limit: int = 1000) -> SentPackets:
     return SentPackets(size, ack_limit, RoundTrips(512, 0.0025))
 
 
+@pytest.mark.parametrize("size", [2, 16, 32, 256])
+def test_in_order_the_bits_fill_up_to_what_is_remembered(size: int) -> None:
+    """Rule 1."""
+    received = ReceivedPackets(size)
+    for sequence in range(40):
+        received.insert(sequence, 100, 0.0)
+        assert received.ack_bits == (1 << min(sequence + 1, size, 32)) - 1
+
+
+@pytest.mark.parametrize("age", range(1, 40))
+def test_a_late_packet_sets_the_bit_that_is_its_own(age: int) -> None:
+    """Rule 1; there are bits for 31 packets before the newest."""
+    received = ReceivedPackets(64)
+    for sequence in range(60):
+        if sequence != 59 - age:
+            received.insert(sequence, 100, 0.0)
+    assert received.ack_bits == 0xFFFFFFFF & ~(1 << age)
+    received.insert(59 - age, 100, 0.0)
+    assert received.ack_bits == 0xFFFFFFFF
+
+
 def test_before_anything_arrived_the_ack_is_65535_and_no_bit_is_set() -> None:
     """Behaviour 2."""
     received = ReceivedPackets(256)
