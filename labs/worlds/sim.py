@@ -4,8 +4,10 @@ Client and server run the code that they run in the other worlds, on simulated h
 link is `sleepy.sim.Link`, and TCP is the simulator's own. Each contender's server is a host of its own behind a link of its
 own, so that each meets the same link afresh:
 
-    client --left-- router --the link-- server 8001
-                          `--the link-- server 8002 ...
+    client --left-- router --the link-- server-8001
+                          `--the link-- server-8002 ...
+
+Of a lab's package it asks for the coroutine ``client.play(order, trace, tell)`` and the context ``server.serving(order)``.
 
 The captures are of the router's left side, and of the right ends of all the links. Their time 0, and the events', is the
 start of the run.
