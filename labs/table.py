@@ -51,7 +51,7 @@ def link_line(name: str, direction: Direction) -> str:
 
 
 def _results(summary: Summary) -> Table:
-    culprit = "lost segment" if summary.to_client.asked_lost else "slow response"
+    culprit = _culprit(summary)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")
     for party in ("predicted", "captured", "program"):
@@ -72,6 +72,14 @@ def _results(summary: Summary) -> Table:
     return table
 
 
+def _culprit(summary: Summary) -> str:
+    """What the innocent waited for, by its name."""
+    reasons = {request.why for contender in summary.contenders for request in contender.requests}
+    if "lost" in reasons:
+        return "lost segment"
+    return "slow response" if "slow" in reasons else "culprit"
+
+
 def _callers_wait(contender: Contender) -> str:
     """What the innocent's callers waited in all, a connection's opening included; only the program knows it."""
     spans = sorted(
@@ -85,6 +93,8 @@ def _callers_wait(contender: Contender) -> str:
 def _checks(checks: Iterable[Check]) -> Table:
     """All that was checked; what was expected is said where it matters."""
     table = Table(box=None, show_header=False, pad_edge=False)
+    for no_wrap in (True, True, False):
+        table.add_column(no_wrap=no_wrap)
     for check in checks:
         mark = "[green]holds[/]" if check.passed else "[bold red]FAILS[/]"
         found = check.measured if check.passed else f"{check.measured}; expected {check.expected}"

@@ -73,6 +73,17 @@ def test_a_check_that_fails_says_what_was_expected(summary: Summary) -> None:
     assert "expected 25.0 ms, give or take 2.5 ms" in line
 
 
+def test_what_the_innocent_waited_for_is_named(summary: Summary) -> None:
+    assert any("held up per lost segment" in line for line in shown(summary))
+    for contender in summary.contenders:
+        for request in contender.requests:
+            request.why = request.why and "slow"
+    assert any("held up per slow response" in line for line in shown(summary))
+    for contender in summary.contenders:
+        contender.requests = []
+    assert any("held up per culprit" in line for line in shown(summary))
+
+
 def test_notes_are_shown_as_they_are(summary: Summary) -> None:
     assert "note: [a] note" in shown(summary)
 
