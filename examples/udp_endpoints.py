@@ -28,8 +28,7 @@ def talk(left: socket.socket, right: socket.socket) -> None:
                     here.send(datagram)
         for endpoint, here, _ in turns:
             with suppress(TimeoutError):
-                packet = endpoint.receive(here.recv(2048))
-                if packet and endpoint is receiver:
+                if (packet := endpoint.receive(here.recv(2048))) and endpoint is receiver:
                     print(packet.sequence, packet.payload.decode())
         acked |= {carried.pop(sequence) for sequence in sender.take_acks()}
     print(f"{len(acked)} of {len(MESSAGES)} messages arrived and were acked, in {sender.next_sequence} packets")
