@@ -63,7 +63,7 @@ class Figures:
     """What is said about a contender, whoever says it.
 
     Attributes:
-        culprits: Slow responses, or responses that lost a segment.
+        culprits: Slow responses, or lost segments.
         held: Innocent requests that waited for one of them.
         p50: Median time from asking to answer over the innocent, in seconds.
         p99: 99th percentile of the same.

@@ -53,13 +53,17 @@ def blame(connection: Sequence[Request], slow: AbstractSet[int], lost: AbstractS
 # --8<-- [end:blame]
 
 
-def figures(requests: Iterable[Request]) -> Figures:
-    """What is to be said of a contender's requests, by their times ``sent`` and ``delivered``."""
+def figures(requests: Iterable[Request], culprits: int) -> Figures:
+    """What is to be said of a contender's requests, by their times ``sent`` and ``delivered``.
+
+    Args:
+        requests: The requests, after `blame`.
+        culprits: How many slow answers and lost segments there were. A lost segment counts once, though it may have
+            carried the end of one answer and the start of another.
+    """
     requests = list(requests)
-    culprits = sum(not request.innocent for request in requests)
     held = sum(request.held_by is not None for request in requests)
-    spans = [(request.innocent, request.sent, request.delivered) for request in requests]
-    return summarize(culprits, held, spans)
+    return summarize(culprits, held, [(request.innocent, request.sent, request.delivered) for request in requests])
 
 
 def summarize(culprits: int, held: int, spans: Iterable[tuple[bool, float | None, float | None]]) -> Figures:

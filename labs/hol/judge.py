@@ -154,13 +154,14 @@ def _direction(link: Link, passages: Iterable[Passage], contenders: int) -> Dire
 
 def _contender(plan: Plan, predicted: Figures, observed: Observed, story: Mapping[int, Told]) -> Contender:
     """Put the three parties' figures side by side, and the program's times into the requests."""
-    culprits = {request.index for request in observed.requests if not request.innocent}
+    culprits = len(observed.slow) + len(observed.losses)
+    guilty = {request.index for request in observed.requests if not request.innocent}
     for request in observed.requests:
         told = story.get(request.index)
         request.queued, request.done = (told.queued, told.done) if told else (None, None)
-    spans = [(told.index not in culprits, told.sent, told.done) for told in story.values()]
-    program = summarize(len(culprits), len(held_by_program(story, culprits)), spans)
-    captured = figures(observed.requests)
+    spans = [(told.index not in guilty, told.sent, told.done) for told in story.values()]
+    program = summarize(culprits, len(held_by_program(story, guilty)), spans)
+    captured = figures(observed.requests, culprits)
     return Contender(plan.name, plan.label, plan.port, predicted, captured, program, observed.requests)
 
 

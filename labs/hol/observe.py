@@ -48,11 +48,13 @@ class Observed:
 
     Attributes:
         requests: The lives of those asked, by index; times in seconds since 1970.
+        slow: The indexes of those that asked for a slow answer.
         losses: What was lost on the way to the client, in order.
         complaints: What was not as it must be, a sentence each.
     """
 
     requests: list[Request] = field(default_factory=list[Request])
+    slow: set[int] = field(default_factory=set[int])
     losses: list[Loss] = field(default_factory=list[Loss])
     complaints: list[str] = field(default_factory=list[str])
 
@@ -81,12 +83,12 @@ def by_capture(plan: Plan, connections: Iterable[Connection], schedule: Sequence
         stories.append((connection, _lives(connection, asked, answers, targets), answers))
     stories.sort(key=lambda story: min((request.sent or 0.0 for request in story[1]), default=0.0))
     observed.losses = _losses(stories)
-    slow = {index for index, wait in asked_for.items() if wait > 0}
+    observed.slow = {index for index, wait in asked_for.items() if wait > 0}
     lost = {index for loss in observed.losses for index in loss.requests}
     for number, (_, requests, answers) in enumerate(stories):
         for request in requests:
             request.connection = number
-        blame(requests, slow, lost)
+        blame(requests, observed.slow, lost)
         observed.requests += requests
         mismatched = [
             request.index

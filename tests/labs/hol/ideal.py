@@ -31,6 +31,7 @@ class IdealRun:
         answer: Which request's answer a request gets, by its index.
         noise: By how much requests leave too early and answers are noticed too late, at most, in seconds.
         behave: As which contender a contender behaves in truth.
+        merge: Whether a lost segment also carries the start of the answer behind it.
     """
 
     scenario: Scenario
@@ -38,6 +39,7 @@ class IdealRun:
     answer: Callable[[int], int] = lambda index: index
     noise: float = 0.0
     behave: Callable[[Plan], Plan] = lambda plan: plan
+    merge: bool = False
     wire: Wire = field(default_factory=Wire)
     events: list[Event] = field(default_factory=list)
 
@@ -72,16 +74,21 @@ class IdealRun:
             self._tell(min(start + required(request.queued), sent) - 0.0002, "queued", request, target=path)
             self._tell(sent - 0.0001, "sent", request, connection=request.connection)
             self._tell(done, "done", request, status=200)
-        for request in sorted(requests, key=lambda request: (request.connection, request.sent)):
+        ordered, borrowed = sorted(requests, key=lambda request: (request.connection, request.sent)), 0
+        for request, behind in zip(ordered, [*ordered[1:], None], strict=True):
             lost = not request.innocent and drawn[request.index] == 0
-            body = b"HTTP/1.1 200 OK\r\nx-request: %d\r\ncontent-length: 10\r\n\r\n0123456789" % self.answer(
-                request.index
-            )
+            data = self._response(request)[borrowed:]
+            borrowed = 20 if self.merge and lost and behind and behind.connection == request.connection else 0
+            if behind and borrowed:
+                data += self._response(behind)[:borrowed]
             flows[request.connection].to_client(
                 start + required(request.answered),
-                body,
+                data,
                 lost_until=start + required(request.arrived) - self.wire.delay if lost else None,
             )
+
+    def _response(self, request: Request) -> bytes:
+        return b"HTTP/1.1 200 OK\r\nx-request: %d\r\ncontent-length: 10\r\n\r\n0123456789" % self.answer(request.index)
 
     def _tell(self, time: float, verb: str, request: Request, **fields: str | int) -> None:
         self.events.append(Event(time, "client", f"request.{verb}", {"id": request.index, **fields}))

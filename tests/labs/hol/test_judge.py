@@ -51,6 +51,14 @@ def test_figures_without_noise_are_those_of_the_model(tmp_path: Path) -> None:
     assert summary.to_client.measured_delay == pytest.approx(0.025, abs=1e-6)
 
 
+def test_a_lost_segment_counts_once_though_it_carried_parts_of_two_answers(tmp_path: Path) -> None:
+    asked = scenario("lost-segment")
+    single = grade(IdealRun(asked, merge=True).record().write(tmp_path), asked).contenders[0]
+    assert sum(not request.innocent for request in single.requests) == 10
+    assert (single.captured.culprits, single.program.culprits) == (5, 5)
+    assert single.captured.held_per_culprit == pytest.approx(single.predicted.held_per_culprit - 1)
+
+
 def test_times_count_from_the_runs_first_event_and_the_summary_reads_back(tmp_path: Path) -> None:
     asked = scenario("slow-response")
     summary = grade(IdealRun(asked).record().write(tmp_path), asked)
