@@ -27,6 +27,13 @@ async def turns(count: int = 10) -> None:
         await asyncio.sleep(0)
 
 
+async def turns_until(ready: Callable[[], bool]) -> None:
+    """Let the event loop turn until something is so, for what nobody tells of."""
+    async with asyncio.timeout(PATIENCE):
+        while not ready():  # noqa: ASYNC110 -- nobody would set an event
+            await asyncio.sleep(0)
+
+
 class Clock:
     """The loop's clock, which can be moved on: what is due in a minute is due now."""
 
