@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from shutil import copytree, ignore_patterns
+from shutil import copy, copytree, ignore_patterns
 from time import thread_time_ns
 
 from benchmarks.endpoint_naive import NaiveEndpoint
@@ -22,22 +22,20 @@ from benchmarks.endpoint_work import WORKS
 from sleepy.udp import Endpoint
 
 ROOT = Path(__file__).parents[1]
-HOT = [f"sleepy/udp/{name}.py" for name in ("sequence", "header", "statistics", "acks", "reassembly", "endpoint")]
 WARM = 300  # exchanges until the memory of 256 packets is full
 TURN = 10e6  # nanoseconds, roughly
 
 
-def build(folder: Path, modules: list[str]) -> Path:
-    """A copy of the source in which these modules are compiled."""
+def build(folder: Path) -> Path:
+    """A copy of the source in which the hot modules are compiled, as setup.py does it."""
     for name in ("sleepy", "benchmarks"):
         copytree(ROOT / name, folder / name, ignore=ignore_patterns("__pycache__", "*.so"))
-    environment = os.environ | {"CFLAGS": "-O3", "MYPYPATH": str(folder)}
-    command = [sys.executable, "-m", "mypyc", "--strict", "--config-file", os.devnull, *modules]
+    copy(ROOT / "setup.py", folder)
+    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+    environment = os.environ | {"SLEEPY_MYPYC": "1"}
     built = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if built.returncode:
-        sys.exit(
-            f"mypyc failed; is there a C compiler, and mypy[mypyc] in this environment?\n{built.stdout}{built.stderr}"
-        )
+        sys.exit(f"cannot compile: are mypy[mypyc], setuptools and a C compiler here?\n{built.stdout}{built.stderr}")
     return folder
 
 
@@ -88,8 +86,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sleepy-endpoint-") as temporary:
         folders = {"naive": ROOT, "pure Python": ROOT}
         if arguments.compiled:
-            folders["compiled"] = build(Path(temporary, "a"), HOT)
-            folders["compiled, and its caller"] = build(Path(temporary, "b"), [*HOT, "benchmarks/endpoint_work.py"])
+            folders["compiled"] = build(Path(temporary))
         contenders = [Contender(name, folder) for name, folder in folders.items()]
         try:
             for _ in range(arguments.rounds):
@@ -103,11 +100,11 @@ def main() -> None:
 
 
 def show(contenders: list[Contender]) -> None:
-    print(f"{'microseconds per exchange':34}" + "".join(f"{contender.name:>26}" for contender in contenders))
+    print(f"{'microseconds per exchange':34}" + "".join(f"{contender.name:>20}" for contender in contenders))
     for index, work in enumerate(WORKS):
         first = contenders[0].best[index]
         cells = [f"{c.best[index] / 1000:.2f} ({first / c.best[index]:.1f}x)" for c in contenders]
-        print(f"{work.__name__:34}" + "".join(f"{cell:>26}" for cell in cells))
+        print(f"{work.__name__:34}" + "".join(f"{cell:>20}" for cell in cells))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `benchmarks.endpoint` lets the contenders do. It is compiled too, to see what calling from Python costs."""
+"""What `benchmarks.endpoint` lets the contenders do."""
 
 from typing import Any
 
