@@ -2,8 +2,8 @@
 
 A lab's folder holds ``scenario.toml``. Its top says what the lab is about; each table is one scenario. Within a scenario,
 ``link`` gives the figures of the link in both directions, ``to_server`` and ``to_client`` add to or override them for one
-direction, and all the rest belongs to the lab; of that, what makes the server slow has a name that begins with ``slow_``. Figures of a link are those of `sleepy.sim.Link`: seconds, shares between
-0 and 1, bits per second.
+direction, and all the rest belongs to the lab; of that, what makes the server slow has a name that begins with ``slow_``.
+Figures of a link are those of `sleepy.sim.Link`: seconds, shares between 0 and 1, bits per second.
 """
 
 import tomllib

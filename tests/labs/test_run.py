@@ -2,17 +2,16 @@ from pathlib import Path
 
 import pytest
 
+from labs import __main__ as cli
 from labs import run, scenario, worlds
 from labs.worlds import Probe
 
 
 def test_a_runs_command_runs_it_again() -> None:
     """What the report tells people to type is a command line that the parser takes, with every choice in it."""
-    from labs.__main__ import _parser
-
     one = scenario.find("hol", "lost-segment")
     command = run.command_of(one, 11, "compose", "netem")
-    options = _parser().parse_args(command.split(" ")[3:])
+    options = cli._parser().parse_args(command.split(" ")[3:])
     assert (options.lab, options.scenario, options.seed) == ("hol", "lost-segment", 11)
     assert (options.world, options.impairment) == ("compose", "netem")
 
