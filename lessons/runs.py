@@ -221,15 +221,15 @@ def _segments(loss: Loss) -> str:
 
     def row(segment: Segment, left: float | None, what: str) -> str:
         request = _ASKED.search(segment.payload)
-        carries = f"response {int(request[1])}" if request else f"{len(segment.payload)} bytes"
+        carries = int(request[1]) if request else f"{len(segment.payload)} bytes"
         passed = "never" if left is None else f"{1000 * (left - zero):.1f} ms"
         place = (segment.sequence - base) % 2**32
         return f"| +{place} | {carries} | {1000 * (segment.time - zero):.1f} ms | {passed} | {what} |"
 
     shown = 3
     lines = [
-        "| sequence number | carries | in right.pcap | in left.pcap | and then |",
-        "|---|---|--:|--:|---|",
+        "| sequence number | response | in right.pcap | in left.pcap | and then |",
+        "|--:|--:|--:|--:|---|",
         row(loss.first, None, "**lost**{ .lost }"),
         *(row(crossing.segment, crossing.left, "arrives, waits") for crossing in loss.behind[:shown]),
     ]
