@@ -17,8 +17,8 @@ packet:
 **Statistics look at the older half** of the memory only: a packet sent a moment ago is not lost because its ack is not
 here yet. To walk over that half at every update would cost more than all else, so:
 
-3. Sums are kept running: with each new packet one enters the older half, and one leaves the memory, whose slot is
-   taken.
+3. What is asked for is kept running. A `Window` slides over the older half, and at an update looks only at what entered
+   it since the last. Of packets sent, those that are open are watched one by one, for an ack may come late.
 
 Source: the semantics are those of reliable 1.4.0; rules 1 to 3 are ours.
 """
@@ -116,7 +116,7 @@ class SentPackets:
     Attributes:
         count: Packets sent since the start or the last reset; modulo 65,536 the next sequence.
         acks: The sequences acked and not yet taken.
-        older_bytes: Bytes of the packets in the older half.
+        older_open_bytes: Bytes of the packets in the older half that were not acked.
     """
 
     __slots__ = (
@@ -125,15 +125,15 @@ class SentPackets:
         "_half",
         "_mask",
         "_older_bit",
-        "_older_open_bytes",
         "_open",
         "_open_mask",
         "_round_trips",
         "_size",
         "_times",
+        "_window",
         "acks",
         "count",
-        "older_bytes",
+        "older_open_bytes",
     )
 
     def __init__(self, size: int, ack_limit: int, round_trips: RoundTrips) -> None:
@@ -150,7 +150,8 @@ class SentPackets:
         """Forget everything, and begin at sequence 0."""
         self.count = 0
         self.acks: list[int] = []
-        self.older_bytes = self._older_open_bytes = 0
+        self.older_open_bytes = 0
+        self._window = Window(self._half)
         self._open = 0
         self._bytes: list[int] = [0] * self._size
         self._times: list[float] = [0.0] * self._size
@@ -160,12 +161,10 @@ class SentPackets:
         """A packet of ``size`` bytes is being sent; its sequence."""
         count = self.count
         slot = count & self._mask
-        sizes = self._bytes
-        self.older_bytes += sizes[slot ^ self._half] - sizes[slot]
         self._open = opened = self._open << 1 | 1
         if opened >= self._older_bit:
             self._age_open(slot)
-        sizes[slot] = size
+        self._bytes[slot] = size
         self._times[slot] = now
         self.count = count + 1
         return count & 0xFFFF
@@ -173,9 +172,9 @@ class SentPackets:
     def _age_open(self, slot: int) -> None:
         """Something in the older half is open: count in the bytes of what enters, and out of what leaves this slot."""
         if self._open >> self._half & 1:
-            self._older_open_bytes += self._bytes[slot ^ self._half]
+            self.older_open_bytes += self._bytes[slot ^ self._half]
         if self._open >> self._size:
-            self._older_open_bytes -= self._bytes[slot]
+            self.older_open_bytes -= self._bytes[slot]
             self._open &= self._open_mask
 
     # --8<-- [end:record]
@@ -194,7 +193,7 @@ class SentPackets:
             sequence = (count - bit.bit_length()) & 0xFFFF
             slot = sequence & self._mask
             if bit >= self._older_bit:
-                self._older_open_bytes -= self._bytes[slot]
+                self.older_open_bytes -= self._bytes[slot]
             acks.append(sequence)
             self._round_trips.add(sequence, (now - self._times[slot]) * 1000)
         return len(acks) - before
@@ -215,14 +214,13 @@ class SentPackets:
         """Those of them that were not acked: lost, as far as we know."""
         return (self._open >> self._half).bit_count()
 
-    @property
-    def older_acked_bytes(self) -> int:
-        """Bytes of those that were acked."""
-        return self.older_bytes - self._older_open_bytes
-
-    def older_span(self) -> float:
-        """Seconds between the first and the last packet of the older half."""
-        return self._seconds(0, self.older - 1) if self.older else 0.0
+    def older_half(self) -> Window:
+        """The packets of the older half; costs as much as was sent since the last call."""
+        window = self._window
+        for number in window.slide(self.count - self._half):
+            if number >= 0:
+                window.enter(number, self._bytes[number & self._mask], self._times[number & self._mask])
+        return window
 
     def older_acked_span(self) -> float:
         """Seconds between the first and the last packet of the older half that were acked."""

@@ -41,7 +41,7 @@ from sleepy.udp.header import (
     write_fragment_header,
     write_header,
 )
-from sleepy.udp.reassembly import Datagram, Partial, Reassembly, read_fragment
+from sleepy.udp.reassembly import Partial, Reassembly, read_fragment
 from sleepy.udp.statistics import Bandwidth, Counters, RoundTrips, Statistics, smooth, smooth_rate
 
 if TYPE_CHECKING:
@@ -201,21 +201,24 @@ class Endpoint:
             raise PacketTooLarge(f"the payload has {size} bytes; max_fragments of fragment_size hold {most}")
 
     # --8<-- [start:receive]
-    def receive(self, datagram: Datagram) -> Packet | None:
+    def receive(self, datagram: bytes | bytearray | memoryview) -> Packet | None:
         """Turn a datagram into a packet, if it completes one that is new, and read the acks it carries.
 
         Args:
-            datagram: Any bytes. The payload is copied out of it, so a buffer may be used again.
+            datagram: Any bytes. Of ``bytes`` only the payload is copied; another buffer is copied whole, and may be used
+                again.
 
         Returns:
             The packet; None for a fragment of an incomplete one, and for all that is refused (see `counters`).
         """
+        if not isinstance(datagram, bytes):
+            datagram = bytes(datagram)
         if len(datagram) > self._max_packet_size and self._is_too_large(datagram):
             return None
-        header = read_header(datagram if isinstance(datagram, bytes) else bytes(datagram[:MAX_PACKET_HEADER]))
+        header = read_header(datagram)
         if header is not None:
             sequence, ack, ack_bits, header_size = header
-            payload = datagram[header_size:] if isinstance(datagram, bytes) else bytes(datagram[header_size:])
+            payload = datagram[header_size:]
         else:
             whole = self._reassemble(datagram)
             if whole is None:
@@ -246,11 +249,11 @@ class Endpoint:
 
     # --8<-- [end:receive]
 
-    def _is_too_large(self, datagram: Datagram) -> bool:
+    def _is_too_large(self, datagram: bytes) -> bool:
         """Whether a datagram cannot be right: as a whole, or because of its payload."""
         size = len(datagram)
         if size <= self._max_datagram:
-            header = read_header(bytes(datagram[:MAX_PACKET_HEADER]))
+            header = read_header(datagram)
             if header is None or size - header[3] <= self._max_packet_size:
                 return False
             self.counters.packets_received += 1
@@ -264,7 +267,7 @@ class Endpoint:
             on_ack(acks.pop(0))
 
     # --8<-- [start:fragment]
-    def _reassemble(self, datagram: Datagram) -> tuple[Header, bytes] | None:
+    def _reassemble(self, datagram: bytes) -> tuple[Header, bytes] | None:
         """Keep a fragment; the packet's header and payload, if this was the last one missing."""
         counters, received, reassembly = self.counters, self._received, self._reassembly
         if not datagram or not datagram[0] & FRAGMENT:  # it only looked like one, having no header
@@ -333,14 +336,15 @@ class Endpoint:
 
     def take_acks(self) -> list[int]:
         """The sequences of packets the peer has, as far as not taken before; those of one packet newest first."""
-        acks = self._sent.acks
-        self._sent.acks = []
+        sent = self._sent
+        acks = sent.acks
+        sent.acks = []
         return acks
 
     def update(self, now: float) -> None:
         """Move the time on, and average loss and bandwidth.
 
-        Does not walk over what is remembered: costs as much as arrived since the last update, and a little.
+        Does not walk over what is remembered: it costs the same each time, and a little per packet since the last.
 
         Args:
             now: The time, in seconds, on the clock of the constructor.
@@ -352,17 +356,17 @@ class Endpoint:
             raise ValueError(f"time went back from {self._now} to {now} s; use a monotonic clock")
         self._now = now
         self._reassembly.expire(now)
-        sent, config = self._sent, self._config
-        older = self._received.older_half()
-        share = config.bandwidth_smoothing_factor
+        packets, share = self._sent, self._config.bandwidth_smoothing_factor
+        sent, received = packets.older_half(), self._received.older_half()
+        acked = sent.size - packets.older_open_bytes
         self.bandwidth = Bandwidth(
-            smooth_rate(self.bandwidth.sent, sent.older_bytes, sent.older_span(), share),
-            smooth_rate(self.bandwidth.received, older.size, older.span(), share),
-            smooth_rate(self.bandwidth.acked, sent.older_acked_bytes, sent.older_acked_span(), share),
+            smooth_rate(self.bandwidth.sent, sent.size, sent.span(), share),
+            smooth_rate(self.bandwidth.received, received.size, received.span(), share),
+            smooth_rate(self.bandwidth.acked, acked, packets.older_acked_span(), share),
         )
-        if sent.older:
-            loss = sent.older_open / sent.older * 100
-            self.packet_loss = smooth(self.packet_loss, loss, config.packet_loss_smoothing_factor)
+        if packets.older:
+            loss = packets.older_open / packets.older * 100
+            self.packet_loss = smooth(self.packet_loss, loss, self._config.packet_loss_smoothing_factor)
         else:
             self.packet_loss = 0.0
 

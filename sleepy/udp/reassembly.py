@@ -30,8 +30,6 @@ from sleepy.udp.header import (
 )
 from sleepy.udp.sequence import newer
 
-Datagram = bytes | bytearray | memoryview
-
 
 class Fragment(NamedTuple):
     """A fragment of a packet.
@@ -57,10 +55,9 @@ class Fragment(NamedTuple):
 
 
 # --8<-- [start:read]
-def read_fragment(datagram: Datagram, fragment_size: int, max_fragments: int) -> Fragment | None:
+def read_fragment(datagram: bytes, fragment_size: int, max_fragments: int) -> Fragment | None:
     """Read a fragment, or None if anything is wrong with it (rules 1 and 2)."""
-    head = bytes(datagram[: FRAGMENT_HEADER + MAX_PACKET_HEADER])
-    read = read_fragment_header(head)
+    read = read_fragment_header(datagram)
     if read is None:
         return None
     sequence, fragment_id, fragments = read
@@ -69,16 +66,16 @@ def read_fragment(datagram: Datagram, fragment_size: int, max_fragments: int) ->
     header = None
     start = FRAGMENT_HEADER
     if fragment_id == 0:
-        header = read_header(head[start:])
+        header = read_header(datagram[start : start + MAX_PACKET_HEADER])
         if header is None or header[0] != sequence:
             return None
         start += header[3]
-        if head[FRAGMENT_HEADER:start] != write_header(sequence, header[1], header[2]):
+        if datagram[FRAGMENT_HEADER:start] != write_header(sequence, header[1], header[2]):
             return None
     size = len(datagram) - start
     if size > fragment_size or (size < fragment_size and fragment_id < fragments - 1):
         return None
-    return Fragment(sequence, fragment_id, fragments, header, bytes(datagram[start:]))
+    return Fragment(sequence, fragment_id, fragments, header, datagram[start:])
 
 
 # --8<-- [end:read]

@@ -138,9 +138,9 @@ def test_news_are_what_asking_for_each_bit_would_find(size: int, limit: int, ste
         acked = [number for number in older if number not in open_numbers]
         assert sent.older == len(older)
         assert sent.older_open == len(older) - len(acked)
-        assert sent.older_bytes == sum(sizes[number] for number in older)
-        assert sent.older_acked_bytes == sum(sizes[number] for number in acked)
-        assert sent.older_span() == (times[older[-1]] - times[older[0]] if older else 0.0)
+        assert sent.older_half().size == sum(sizes[number] for number in older)
+        assert sent.older_open_bytes == sum(sizes[number] for number in older if number in open_numbers)
+        assert sent.older_half().span() == (times[older[-1]] - times[older[0]] if older else 0.0)
         assert sent.older_acked_span() == (times[acked[-1]] - times[acked[0]] if acked else 0.0)
 
 
