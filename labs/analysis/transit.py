@@ -14,7 +14,6 @@ between; one that entered and never left was lost. Rules:
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from statistics import median
 from typing import NamedTuple
 
 from labs.capture import Segment
@@ -55,10 +54,9 @@ def crossings(entering: Sequence[Segment], leaving: Sequence[Segment]) -> list[C
     return [Crossing(segment, time) for segment, time in zip(entering[:decided], left[:decided], strict=True)]
 
 
-def median_delay(crossed: Sequence[Crossing]) -> float:
-    """The median time from side to side in seconds, over those that left; NaN if none did."""
-    times = [crossing.left - crossing.segment.time for crossing in crossed if crossing.left is not None]
-    return median(times) if times else float("nan")
+def delays(crossed: Sequence[Crossing]) -> list[float]:
+    """The times from side to side of those that left, in seconds, in the order entered."""
+    return [crossing.left - crossing.segment.time for crossing in crossed if crossing.left is not None]
 
 
 def lost(crossed: Sequence[Crossing]) -> list[Segment]:

@@ -53,6 +53,17 @@ def blame(connection: Sequence[Request], slow: AbstractSet[int], lost: AbstractS
 # --8<-- [end:blame]
 
 
+def held_by_each(requests: Iterable[Request], culprits: Iterable[AbstractSet[int]]) -> list[int]:
+    """How many innocent requests each culprit held up.
+
+    Args:
+        requests: The requests, after `blame`.
+        culprits: For each culprit the indexes of its requests: one, or those whose answers a lost segment carried.
+    """
+    names = [request.held_by for request in requests]
+    return [sum(name in culprit for name in names) for culprit in culprits]
+
+
 def figures(requests: Iterable[Request], culprits: int) -> Figures:
     """What is to be said of a contender's requests, by their times ``sent`` and ``delivered``.
 

@@ -32,8 +32,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from typing import NamedTuple
 
-from labs.hol.holding import blame, figures
+from labs.hol.holding import blame, figures, held_by_each
 from labs.hol.schedule import Kind, Plan, contenders, waits
 from labs.results import Figures, Request
 from labs.scenario import Scenario
@@ -43,12 +44,25 @@ _WINDOW = 1 / 4  # rule 4: of the least round trip
 _PATIENCE = 0.200  # rule 5: Linux's TCP_RTO_MIN, in seconds
 
 
-def predict(scenario: Scenario, seed: int) -> dict[str, Figures]:
+class Prediction(NamedTuple):
+    """What a contender will meet.
+
+    Attributes:
+        figures: In sum.
+        held: How many innocent requests each culprit holds up.
+    """
+
+    figures: Figures
+    held: list[int]
+
+
+def predict(scenario: Scenario, seed: int) -> dict[str, Prediction]:
     """What each contender will meet, by its name."""
-    predicted: dict[str, Figures] = {}
+    predicted: dict[str, Prediction] = {}
     for plan in contenders(scenario):
         requests = simulate(plan, scenario, seed)
-        predicted[plan.name] = figures(requests, sum(not request.innocent for request in requests))
+        held = held_by_each(requests, [{request.index} for request in requests if not request.innocent])
+        predicted[plan.name] = Prediction(figures(requests, len(held)), held)
     return predicted
 
 

@@ -58,6 +58,11 @@ class Observed:
     losses: list[Loss] = field(default_factory=list[Loss])
     complaints: list[str] = field(default_factory=list[str])
 
+    @property
+    def culprits(self) -> list[set[int]]:
+        """The requests of each slow answer and each lost segment."""
+        return [{index} for index in sorted(self.slow)] + [set(loss.requests) for loss in self.losses]
+
 
 def by_capture(plan: Plan, connections: Iterable[Connection], schedule: Sequence[float]) -> Observed:
     """Tell a contender's story from the captures (rule 1).

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labs.hol.holding import blame, figures
+from labs.hol.holding import blame, figures, held_by_each
 from labs.results import Request
 
 
@@ -67,6 +67,11 @@ def test_figures_are_of_the_innocent_but_the_total_is_of_all() -> None:
     assert (found.culprits, found.held) == (1, 0)
     assert (found.p50, found.p99) == pytest.approx((1.1, 2.1))
     assert found.total == pytest.approx(6.1)
+
+
+def test_of_each_culprit_it_is_said_how_many_it_held_up() -> None:
+    requests = [Request(index, 0, innocent=True, held_by=by) for index, by in enumerate([None, None, 1, 1, 5, 6, 1])]
+    assert held_by_each(requests, [{1}, {5, 6}, {7}]) == [3, 2, 0]
 
 
 def test_nothing_observed_makes_figures_of_zero() -> None:

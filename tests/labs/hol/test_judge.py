@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from labs.hol.judge import judge
+from labs.hol.model import predict
 from labs.hol.schedule import Kind, Plan
 from labs.results import Summary, Verdict
 from labs.scenario import Scenario
@@ -40,6 +41,9 @@ def test_a_run_that_went_as_predicted_passes(tmp_path: Path, name: str, seed: in
 def test_figures_without_noise_are_those_of_the_model(tmp_path: Path) -> None:
     asked = scenario("lost-segment")
     summary = grade(IdealRun(asked).record().write(tmp_path), asked)
+    assert [contender.predicted for contender in summary.contenders] == [
+        one.figures for one in predict(asked, 7).values()
+    ]
     for contender in summary.contenders:
         for figures, late in ((contender.captured, 0.0), (contender.program, 0.0005)):
             assert (figures.culprits, figures.held) == (contender.predicted.culprits, contender.predicted.held)
@@ -84,6 +88,21 @@ def test_a_link_that_is_off_by_more_than_a_tenth_is_no_evidence(tmp_path: Path, 
         assert failed(summary)[:2] == ["link to the server: delay one way", "link to the client: delay one way"]
         assert "expected 25.0 ms" in summary.reasons[0]
         assert f"found {got * 1e3:.1f} ms" in summary.reasons[0]
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.08, Verdict.PASS), (0.15, Verdict.NO_VERDICT)])
+def test_a_link_that_is_often_late_is_no_evidence(tmp_path: Path, share: float, verdict: Verdict) -> None:
+    asked = scenario("slow-response")
+    run = IdealRun(asked).record()
+    for place in range(0, len(run.wire.right), round(1 / share)):
+        segment = run.wire.right[place]
+        late = 0.014 if segment.source[0] == CLIENT else -0.014
+        run.wire.right[place] = segment._replace(time=segment.time + late)
+    run.wire.right.sort()
+    summary = grade(run.write(tmp_path), asked)
+    assert summary.verdict is verdict
+    assert ("link to the server: steady" in failed(summary)) == (verdict is Verdict.NO_VERDICT)
+    assert ("link to the client: steady" in failed(summary)) == (verdict is Verdict.NO_VERDICT)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +224,24 @@ def test_contenders_that_behave_otherwise_than_predicted_fail(
     assert summary.verdict is Verdict.FAIL
     assert failed(summary) == wrong
     assert len(summary.reasons) == len(wrong) + (behave is parallel)
+
+
+def test_one_stall_much_longer_than_predicted_changes_nothing_but_three_do(tmp_path: Path) -> None:
+    """Medians over the culprits decide."""
+    asked = scenario("lost-segment")
+    for stalls, verdict in ((1, Verdict.PASS), (3, Verdict.FAIL)):
+        run = IdealRun(asked).record()
+        answers = [segment for segment in run.wire.right if segment.source[1] == 8001 and segment.payload]
+        places = [segment.sequence for segment in answers]
+        again = [segment for place, segment in enumerate(answers) if segment.sequence in places[:place]]
+        numbers = {segment.identification for segment in again[:stalls]}
+        for side in (run.wire.left, run.wire.right):
+            side[:] = [one._replace(time=one.time + 0.15 * (one.identification in numbers)) for one in side]
+            side.sort()
+        summary = grade(run.write(tmp_path), asked)
+        assert summary.contenders[0].captured.held_per_culprit > 1.35 * summary.contenders[0].predicted.held_per_culprit
+        assert summary.verdict is verdict
+        assert ("pipeline-1: held up per culprit" in failed(summary)) == (verdict is Verdict.FAIL)
 
 
 # Question 3: does the program tell the same story?

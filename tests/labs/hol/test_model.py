@@ -25,7 +25,8 @@ def lost(requests: list[Request]) -> list[Request]:
 def test_on_a_perfect_link_without_slow_answers_nobody_waits() -> None:
     for name in ("slow-response", "lost-segment"):
         for predicted in predict(unimpaired(name), 7).values():
-            assert (predicted.culprits, predicted.held, predicted.p99) == (0, 0, 0.0)
+            assert (predicted.figures.culprits, predicted.figures.held, predicted.figures.p99) == (0, 0, 0.0)
+            assert predicted.held == []
 
 
 def test_one_pipelined_connection_holds_up_all_that_come_while_the_answer_is_made() -> None:
@@ -39,11 +40,11 @@ def test_one_pipelined_connection_holds_up_all_that_come_while_the_answer_is_mad
 def test_a_pipeline_of_four_goes_round_a_slow_answer_while_another_connection_has_less_pending() -> None:
     """Rule 1."""
     predicted = predict(scenario("slow-response"), 7)
-    assert predicted["pipeline-1"].held > 100
-    assert predicted["pipeline-4"].held == 0
+    assert predicted["pipeline-1"].figures.held > 100
+    assert predicted["pipeline-4"].figures.held == 0
     # With more under way than there are connections, some are behind the slow answer before it is known for one.
     crowded = predict(scenario("slow-response", delay=0.075), 7)
-    assert 0 < crowded["pipeline-4"].held < crowded["pipeline-1"].held / 5
+    assert 0 < crowded["pipeline-4"].figures.held < crowded["pipeline-1"].figures.held / 5
 
 
 def test_a_pipeline_opens_a_connection_only_if_all_have_something_pending() -> None:
@@ -66,7 +67,7 @@ def test_a_host_client_takes_the_connection_that_came_free_last() -> None:
 def test_a_host_client_never_lets_one_request_wait_behind_another() -> None:
     """Rule 1."""
     for name in ("slow-response", "lost-segment"):
-        assert predict(scenario(name), 7)["hostclient-16"].held == 0
+        assert predict(scenario(name), 7)["hostclient-16"].figures.held == 0
 
 
 def test_a_host_client_opens_a_connection_only_if_none_is_free_and_no_more_than_it_may() -> None:
@@ -114,6 +115,13 @@ def test_the_drop_list_counts_segments_in_the_order_sent_and_those_sent_again_to
     assert lateness(again[49]) > lateness(requests[49]) + RTT
     other = simulate(PIPELINE_1, scenario("lost-segment", requests=100, drop=[50, 64]), seed=1)
     assert [request.index for request in lost(other)] == [49, 62]
+
+
+def test_the_prediction_says_how_many_each_culprit_holds_up() -> None:
+    predicted = predict(scenario("lost-segment"), 7)
+    assert predicted["pipeline-1"].held == [12] * 5
+    assert predicted["hostclient-16"].held == [0] * 5
+    assert predicted["pipeline-4"].figures.held == sum(predicted["pipeline-4"].held)
 
 
 def test_the_prediction_depends_on_seed_and_scenario_alone() -> None:
