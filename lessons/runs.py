@@ -18,7 +18,6 @@ Rules:
 import argparse
 import json
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from itertools import chain
@@ -37,9 +36,8 @@ from labs.results import Contender, Summary, Verdict
 ROOT = Path(__file__).parent.parent
 LESSONS = ROOT / "lessons"
 README = ROOT / "README.md"
-HEADLINE_RUN = LESSONS / "tcp/02-head-of-line-blocking/run/slow-response"  # whose plot the README and the home page show
+HEADLINE_RUN = LESSONS / "tcp/02-head-of-line-blocking/run/slow-response"  # whose plot README and home page show
 CAPTURES = ("left.pcap", "right.pcap")
-SIDES = {"left": "client", "right": "server"}
 MARGIN = 0.030  # seconds of capture kept before the loss and after it was made good
 SCHEMES = {"light": 1, "dark": 2}  # the places of their colours in `plots.PARTS`
 _ASKED = re.compile(rb"^x-request: *(\d+)", re.IGNORECASE | re.MULTILINE)
@@ -80,7 +78,8 @@ def record(run: Path, lesson: Path) -> Path:
     (folder / "summary.json").write_text(json.dumps(_rounded(document), separators=(",", ":")) + "\n", encoding="utf-8")
     if summary.to_client.lost:
         port = summary.contenders[0].port
-        loss = first_loss(*(capture.read(run / name) for name in CAPTURES), port)
+        left, right = (capture.read(run / name) for name in CAPTURES)
+        loss = first_loss(left, right, port)
         end = loss.again.left or loss.again.segment.time
         for name in CAPTURES:
             _cut(run / name, folder / name, port, loss.first.time - MARGIN, end + MARGIN)
@@ -202,10 +201,11 @@ def _headline(summary: Summary) -> str:
 
 
 def _table(summary: Summary) -> str:
+    culprit = _culprit(summary)
+    titles = ("predicted", "captured", "by the client's clock", "p50", "p99", f"the {culprit} itself")
     lines = [
-        f"| Innocent requests held up per {_culprit(summary)} | predicted | captured | by the client's clock "
-        f"| p50 | p99 | the {_culprit(summary)} itself |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        f"| Innocent requests held up per {culprit} | " + " | ".join(titles) + " |",
+        "|---|" + "--:|" * len(titles),
     ]
     for contender in summary.contenders:
         held = (_count(contender, party) for party in ("predicted", "captured", "program"))
@@ -309,7 +309,9 @@ def _ms(seconds: float, digits: int = 0) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out a command line."""
-    parser = argparse.ArgumentParser(prog="python -m lessons.runs", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m lessons.runs", description="Record runs for lessons, and draw them."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     recording = commands.add_parser("record", help="take a run over into a lesson, and draw")
     recording.add_argument("run", type=Path, help="such as out/hol/lost-segment-7")
@@ -324,4 +326,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -12,10 +12,16 @@ axe_playwright = pytest.importorskip(
 )
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SWITCHES = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+SWITCHES = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium to look with: apt-get install chromium")
 
@@ -34,7 +40,7 @@ def violations(page: sync_api.Page, *, tags: Sequence[str] = (), rules: Sequence
 
     Args:
         page: The page.
-        tags: The sets of rules to hold it against, such as ``wcag2aa``; axe's own choice if neither these nor rules are given.
+        tags: The sets of rules to hold it against, such as ``wcag2aa``; all if nothing is given.
         rules: Single rules, instead.
     """
     chosen = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": tags}

@@ -1,4 +1,4 @@
-"""Listings are cut from the source, never typed: every marker that a page names is there, and every pair of markers closes."""
+"""Listings are cut from the source, never typed: the markers that pages name are there, and come in pairs."""
 
 import re
 from pathlib import Path

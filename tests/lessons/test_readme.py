@@ -30,7 +30,12 @@ def test_its_example_prints_what_it_says() -> None:
     [example] = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     [promised] = re.findall(r"print\(.*#\s*(.+)$", example, re.MULTILINE)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", example], cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-W", "error", "-c", example],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, promised, "")
 

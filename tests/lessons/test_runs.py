@@ -2,7 +2,7 @@
 
 import json
 import re
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -17,7 +17,9 @@ DRAWN = runs.drawn()
 
 def told(svg: str) -> list[str]:
     """The words and numbers in a picture, which no version of the drawing library changes."""
-    return ["".join(node.itertext()).strip() for node in ElementTree.fromstring(svg).iter() if node.tag.endswith(("text", "title"))]
+    return [
+        "".join(node.itertext()).strip() for node in ET.fromstring(svg).iter() if node.tag.endswith(("text", "title"))
+    ]
 
 
 @pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.relative_to(runs.ROOT).as_posix())
@@ -96,7 +98,7 @@ def test_pictures_on_a_page_do_not_share_identifiers() -> None:
 
 
 def test_a_readme_without_its_places_is_an_error() -> None:
-    with pytest.raises(ValueError, match="README.md lacks"):
+    with pytest.raises(ValueError, match="lacks <!-- drawn"):
         runs._readme("# nothing here\n")
 
 

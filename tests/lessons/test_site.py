@@ -10,6 +10,7 @@ from tests.lessons.conftest import ROOT
 
 pytestmark = pytest.mark.timeout(180)  # whichever comes first waits for the build
 
+IN_SHEETS = re.compile(r"url\([\"']?(?!data:)([^)\"']+)|@import\s+[\"']([^\"']+)")
 LOADED = {"script": "src", "img": "src", "source": "srcset", "iframe": "src", "use": "href", "image": "href"}
 
 
@@ -45,8 +46,9 @@ def test_it_builds_without_a_complaint(site) -> None:
 
 
 def test_every_page_of_ours_is_there(site) -> None:
-    sources = [path.relative_to(ROOT / "lessons") for path in (ROOT / "lessons").rglob("*.md") if path.name != "parts.md"]
-    wanted = {(path if path.name == "index.md" else path.with_suffix("") / "index.md").with_suffix(".html") for path in sources}
+    lessons = ROOT / "lessons"
+    sources = [path.relative_to(lessons).with_suffix("") for path in lessons.rglob("*.md") if path.name != "parts.md"]
+    wanted = {(path.parent if path.name == "index" else path) / "index.html" for path in sources}
     assert wanted <= set(site.pages)
 
 
@@ -59,7 +61,7 @@ def test_nothing_is_loaded_from_elsewhere(site, pages) -> None:
     for name, page in pages.items():
         assert [address for address in page.loaded if urlsplit(address).netloc] == [], name
     for sheet in site.folder.rglob("*.css"):
-        addresses = re.findall(r"url\((?!\"?data:)[\"']?([^)\"']+)|@import\s+[\"']([^\"']+)", sheet.read_text(encoding="utf-8"))
+        addresses = IN_SHEETS.findall(sheet.read_text(encoding="utf-8"))
         assert [address for pair in addresses for address in pair if urlsplit(address).netloc] == [], sheet
 
 
@@ -74,9 +76,10 @@ def test_every_link_leads_somewhere(site, pages) -> None:
                 continue
             target = (site.folder / name).parent / unquote(parts.path) if parts.path else site.folder / name
             target = (target / "index.html" if target.is_dir() else target).resolve()
+            page_there = pages.get(target.relative_to(site.folder.resolve()).as_posix())
             if not target.is_file():
                 broken.append(f"{name}: {link}: no such page")
-            elif target.suffix == ".html" and unquote(parts.fragment) not in pages[target.relative_to(site.folder.resolve()).as_posix()].anchors:
+            elif page_there is not None and unquote(parts.fragment) not in page_there.anchors:
                 broken.append(f"{name}: {link}: no such place on it")
     assert broken == []
 
