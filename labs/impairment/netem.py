@@ -15,22 +15,26 @@ Where netem and `Link` differ:
 4. Bursts and an MTU of the link's own are not done.
 """
 
-import errno
 import math
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Any, Self
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl import RTM_NEWQDISC, TC_H_ROOT
+from pyroute2.netlink.rtnl.tcmsg import tcmsg
+from pyroute2.netlink.rtnl.tcmsg.sched_netem import get_parameters
 
+from labs.impairment import netlink
 from labs.impairment.firewall import Firewall
 from labs.interfaces import by_address
 from sleepy.sim import Link
 
 _FRAME = 1514  # bytes: a full Ethernet frame, which is what netem counts
 _NO_LIMIT = 100_000  # packets
+_HANDLE = 1 << 16  # 1:0, as good a name for a qdisc as any
 _NO_RATE = 2**32 - 1  # bytes per second: the most a 32-bit rate can say
 
 
@@ -62,8 +66,8 @@ class Netem:
             self._ip = stack.enter_context(closing(IPRoute()))
             for address, figures in self._qdiscs.items():
                 index = by_address(self._ip, address).index
-                self._replace(index, figures)
-                stack.callback(self._ip.tc, "del", index=index, handle="1:", root=True)
+                _put(index, figures)
+                stack.callback(self._ip.tc, "del", index=index, handle=_HANDLE, root=True)
                 self._indexes.append(index)
             self._undo = stack.pop_all()
         return self
@@ -72,13 +76,6 @@ class Netem:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
-
-    def _replace(self, index: int, figures: Mapping[str, Any]) -> None:
-        try:
-            self._ip.tc("replace", "netem", index, handle="1:", **figures)
-        except NetlinkError as error:
-            unknown = error.code == errno.ENOENT  # the kernel: "Specified qdisc kind is unknown"
-            raise OSError(error.code, "this kernel has no sch_netem" if unknown else str(error)) from error
 
     def sockets(self) -> Sequence[int]:
         """None: the kernel does it all."""
@@ -97,6 +94,24 @@ class Netem:
             if qdisc.get_attr("TCA_KIND") == "netem"
         ]
         return {"dropped_by_list": self._firewall.dropped(), "dropped_by_netem": sum(dropped)}
+
+
+def _put(interface: int, figures: Mapping[str, Any]) -> None:
+    """Make netem what an interface sends through.
+
+    pyroute2 encodes it well, but sends the rate a second time as an estimator, which the kernel refuses; so we send it.
+    """
+    message = tcmsg()
+    message["index"], message["handle"], message["parent"] = interface, _HANDLE, TC_H_ROOT
+    message["attrs"] = [("TCA_KIND", "netem"), ("TCA_OPTIONS", get_parameters(figures))]
+    flags = netlink.REQUEST | netlink.ACK | netlink.CREATE | netlink.REPLACE
+    message["header"] = {"type": RTM_NEWQDISC, "flags": flags}
+    message.encode()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
+        try:
+            netlink.request(kernel, bytes(message.data))
+        except FileNotFoundError as error:  # "Specified qdisc kind is unknown"
+            raise OSError(error.errno, "this kernel has no sch_netem") from error
 
 
 def settings(link: Link) -> Mapping[str, Any]:

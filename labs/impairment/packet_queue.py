@@ -4,32 +4,27 @@ A firewall rule sends packets into a numbered queue. Whoever is bound to the que
 answers, at leisure, with a verdict: let it go on, or drop it. Until then the kernel holds it; so a verdict given later is a
 delay. The packet stays where it was in its way through the kernel: checksums, routes and offloads are none of our business.
 
-Netlink is messages of a header and attributes (type, length, value, padded to 4 bytes; RFC 3549); those of netfilter carry
-a small header of their own, and big-endian numbers. That is little enough to speak it directly; the usual binding would
-have to be compiled.
+Netfilter's netlink messages carry a small header of their own, and big-endian numbers. That is little enough to speak it
+directly; the usual binding would have to be compiled.
 
 Source: linux/netfilter/nfnetlink_queue.h.
 """
 
 import errno
-import os
 import socket
 import struct
 import time
 from collections.abc import Iterator
 from typing import NamedTuple, Self
 
+from labs.impairment import netlink
+
 _NETLINK_NETFILTER = 12
 _SO_RCVBUFFORCE = 33
 _BUFFER = 16 << 20  # bytes that may wait between kernel and us: more than any lab sends in a second
 _MAX_PACKETS = 1 << 16  # packets that may wait for their verdict
 
-_HEADER = struct.Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _FAMILY = struct.Struct("!BBH")  # nfgenmsg: family, version, queue
-_ATTRIBUTE = struct.Struct("=HH")  # nlattr: length, type
-_REQUEST, _ACK = 1, 4  # NLM_F_REQUEST, NLM_F_ACK
-_ERROR = 2  # NLMSG_ERROR
-
 _SUBSYSTEM = 3 << 8  # NFNL_SUBSYS_QUEUE
 _PACKET, _VERDICT, _CONFIG = _SUBSYSTEM | 0, _SUBSYSTEM | 1, _SUBSYSTEM | 2
 _CFG_CMD, _CFG_PARAMS, _CFG_QUEUE_MAXLEN = 1, 2, 3  # NFQA_CFG_*
@@ -72,9 +67,9 @@ class PacketQueue:
         try:
             self._socket.bind((0, 0))
             grow_buffer(self._socket, _BUFFER)
-            self._request(_CONFIG, _attribute(_CFG_CMD, struct.pack("!BBH", _BIND, 0, socket.AF_INET)))
-            self._request(_CONFIG, _attribute(_CFG_PARAMS, struct.pack("!IB", 0xFFFF, _COPY_PACKET)))
-            self._request(_CONFIG, _attribute(_CFG_QUEUE_MAXLEN, struct.pack("!I", _MAX_PACKETS)))
+            self._request(_CONFIG, netlink.attribute(_CFG_CMD, struct.pack("!BBH", _BIND, 0, socket.AF_INET)))
+            self._request(_CONFIG, netlink.attribute(_CFG_PARAMS, struct.pack("!IB", 0xFFFF, _COPY_PACKET)))
+            self._request(_CONFIG, netlink.attribute(_CFG_QUEUE_MAXLEN, struct.pack("!I", _MAX_PACKETS)))
             self._socket.setblocking(False)
         except OSError:
             self._socket.close()
@@ -96,20 +91,20 @@ class PacketQueue:
                     raise
                 self.overflows += 1
                 continue
-            for kind, body in _messages(data):
+            for kind, body in netlink.messages(data):
                 if kind == _PACKET:
                     yield _queued(body)
-                elif kind == _ERROR:  # a verdict that was refused
-                    _check(body)
+                elif kind == netlink.ERROR:  # a verdict that was refused
+                    netlink.check(body)
 
     def accept(self, handle: int, packet: bytes | None = None) -> None:
         """Let a packet go on, with other bytes if ``packet`` says so."""
-        change = b"" if packet is None else _attribute(_PAYLOAD, packet)
-        self._send(_VERDICT, _attribute(_VERDICT_HDR, struct.pack("!II", _ACCEPT, handle)) + change)
+        change = b"" if packet is None else netlink.attribute(_PAYLOAD, packet)
+        self._send(_VERDICT, netlink.attribute(_VERDICT_HDR, struct.pack("!II", _ACCEPT, handle)) + change)
 
     def drop(self, handle: int) -> None:
         """Let a packet go no further."""
-        self._send(_VERDICT, _attribute(_VERDICT_HDR, struct.pack("!II", _DROP, handle)))
+        self._send(_VERDICT, netlink.attribute(_VERDICT_HDR, struct.pack("!II", _DROP, handle)))
 
     def close(self) -> None:
         """Give the queue up; the kernel drops what waits in it."""
@@ -121,16 +116,15 @@ class PacketQueue:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, kind: int, attributes: bytes, flags: int = _REQUEST) -> None:
-        body = _FAMILY.pack(socket.AF_INET, 0, self._number) + attributes
-        self._socket.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 0, 0) + body)
-
     def _request(self, kind: int, attributes: bytes) -> None:
-        """Send and wait for the kernel's yes or no."""
-        self._send(kind, attributes, _REQUEST | _ACK)
-        for answer, body in _messages(self._socket.recv(1 << 16)):
-            if answer == _ERROR:
-                _check(body)
+        netlink.request(self._socket, self._message(kind, attributes, netlink.REQUEST | netlink.ACK))
+
+    def _send(self, kind: int, attributes: bytes) -> None:
+        self._socket.send(self._message(kind, attributes, netlink.REQUEST))
+
+    def _message(self, kind: int, attributes: bytes, flags: int) -> bytes:
+        body = _FAMILY.pack(socket.AF_INET, 0, self._number) + attributes
+        return netlink.HEADER.pack(netlink.HEADER.size + len(body), kind, flags, 0, 0) + body
 
 
 def grow_buffer(receiver: socket.socket, size: int) -> None:
@@ -141,38 +135,11 @@ def grow_buffer(receiver: socket.socket, size: int) -> None:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + bytes(-length % 4)
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Cut what was received into messages: their type and what follows the header."""
-    while len(data) >= _HEADER.size:
-        length, kind, *_ = _HEADER.unpack_from(data)
-        yield kind, data[_HEADER.size : length]
-        data = data[length + -length % 4 :]
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _ATTRIBUTE.size:
-        length, kind = _ATTRIBUTE.unpack_from(data)
-        yield kind & 0x3FFF, data[_ATTRIBUTE.size : length]  # without NLA_F_NESTED, NLA_F_NET_BYTEORDER
-        data = data[length + -length % 4 :]
-
-
 def _queued(body: bytes) -> Queued:
-    found = dict(_attributes(body[_FAMILY.size :]))
+    found = dict(netlink.attributes(body[_FAMILY.size :]))
     (handle,) = struct.unpack_from("!I", found[_PACKET_HDR])
     stamp = found.get(_TIMESTAMP)
     if stamp:
         seconds, microseconds = struct.unpack("!QQ", stamp)
         return Queued(handle, seconds + microseconds / 1e6, found.get(_PAYLOAD, b""))
     return Queued(handle, time.time(), found.get(_PAYLOAD, b""))
-
-
-def _check(body: bytes) -> None:
-    """Raise what an NLMSG_ERROR says; an error of 0 is an acknowledgement."""
-    (error,) = struct.unpack_from("=i", body)
-    if error:
-        raise OSError(-error, os.strerror(-error))

@@ -1,8 +1,9 @@
 """Plays small scenarios with the stand-in client and server, and reads what was captured."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -16,12 +17,22 @@ PORTS = {"first": 8001, "second": 8002}
 STAND_IN = "tests.labs.worlds.standin"
 
 
-class Played(NamedTuple):
-    """What the captures of a run show."""
+@dataclass
+class Played:
+    """What a run left, and what its captures show."""
 
-    left: Sequence[capture.Segment]
-    right: Sequence[capture.Segment]
+    folder: Path
     told: Sequence[object]
+
+    @cached_property
+    def left(self) -> Sequence[capture.Segment]:
+        """What passed the router's left side."""
+        return capture.read(self.folder / "left.pcap")
+
+    @cached_property
+    def right(self) -> Sequence[capture.Segment]:
+        """What passed the router's right side."""
+        return capture.read(self.folder / "right.pcap")
 
     def to_client(self, port: int) -> list[Crossing]:
         """What the server's port sent, with its times."""
@@ -52,8 +63,7 @@ def play(world: str, folder: Path, impairment: str, played: Scenario) -> Played:
         pytest.skip(f"{world}: {probe.reason}")
     told: list[object] = []
     find(world).run(order(folder, played, impairment), told.append)
-    left, right = (capture.read(folder / "run" / name) for name in ("left.pcap", "right.pcap"))
-    return Played(left, right, told)
+    return Played(folder / "run", told)
 
 
 def _from(segments: Sequence[capture.Segment], port: int) -> list[capture.Segment]:

@@ -1,0 +1,2 @@
+RTM_NEWQDISC: int
+TC_H_ROOT: int
