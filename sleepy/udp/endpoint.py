@@ -215,9 +215,8 @@ class Endpoint:
             datagram = bytes(datagram)
         if len(datagram) > self._max_packet_size and self._is_too_large(datagram):
             return None
-        header = read_header(datagram)
-        if header is not None:
-            sequence, ack, ack_bits, header_size = header
+        sequence, ack, ack_bits, header_size = read_header(datagram)
+        if header_size:
             payload = datagram[header_size:]
         else:
             whole = self._reassemble(datagram)
@@ -253,8 +252,8 @@ class Endpoint:
         """Whether a datagram cannot be right: as a whole, or because of its payload."""
         size = len(datagram)
         if size <= self._max_datagram:
-            header = read_header(datagram)
-            if header is None or size - header[3] <= self._max_packet_size:
+            header_size = read_header(datagram)[3]
+            if not header_size or size - header_size <= self._max_packet_size:
                 return False
             self.counters.packets_received += 1
         self.counters.packets_too_large_to_receive += 1

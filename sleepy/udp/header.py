@@ -41,7 +41,9 @@ MAX_PACKET_HEADER: Final = 9
 FRAGMENT_HEADER: Final = 5
 
 Header = tuple[int, int, int, int]
-"""Sequence, ack, ack bits, and the size of the header in bytes."""
+"""Sequence, ack, ack bits, and the size of the header in bytes; the size is 0 if there is no header."""
+
+NO_HEADER: Final[Header] = (0, 0, 0, 0)
 
 
 class InvalidHeader(SleepyError, ValueError):
@@ -72,17 +74,17 @@ def write_header(sequence: int, ack: int, ack_bits: int) -> bytes:
 
 
 # --8<-- [start:read]
-def read_header(data: bytes) -> Header | None:
-    """Read the packet header with which ``data`` begins; None if that is no packet header, or not all of it."""
+def read_header(data: bytes) -> Header:
+    """Read the packet header with which ``data`` begins; `NO_HEADER` if it is none, or not all of it."""
     size = len(data)
     if size < 4:
-        return None
+        return NO_HEADER
     prefix = data[0]
     sequence = data[1] | data[2] << 8
     if prefix == SHORT_ACK:  # a good link: four bytes
         return sequence, (sequence - data[3]) & 0xFFFF, ALL_ACKED, 4
     if prefix & FRAGMENT:
-        return None
+        return NO_HEADER
     if prefix & SHORT_ACK:
         ack = (sequence - data[3]) & 0xFFFF
         at = 4
@@ -90,12 +92,12 @@ def read_header(data: bytes) -> Header | None:
         ack = data[3] | data[4] << 8
         at = 5
     else:
-        return None
+        return NO_HEADER
     ack_bits = ALL_ACKED
     for index in range(4):
         if prefix & 0x02 << index:
             if at == size:
-                return None
+                return NO_HEADER
             ack_bits ^= (data[at] ^ 0xFF) << 8 * index
             at += 1
     return sequence, ack, ack_bits, at
@@ -146,10 +148,9 @@ class PacketHeader(NamedTuple):
         Raises:
             InvalidHeader: These bytes begin with no packet header.
         """
-        read = read_header(data)
-        if read is None:
+        sequence, ack, ack_bits, size = read_header(data)
+        if not size:
             raise InvalidHeader(f"no packet header: {data[:MAX_PACKET_HEADER].hex() or 'no bytes at all'}")
-        sequence, ack, ack_bits, size = read
         return cls(sequence, ack, ack_bits), size
 
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from sleepy.udp.header import (
     FRAGMENT_HEADER,
     MAX_PACKET_HEADER,
+    NO_HEADER,
     Header,
     read_fragment_header,
     read_header,
@@ -38,14 +39,14 @@ class Fragment(NamedTuple):
         sequence: The packet's.
         fragment_id: Which of its fragments.
         fragments: How many there are.
-        header: The packet header in fragment 0, as `read_header` gives it; None in others.
+        header: The packet header in fragment 0, as `read_header` gives it; `NO_HEADER` in others.
         data: Its part of the payload.
     """
 
     sequence: int
     fragment_id: int
     fragments: int
-    header: Header | None
+    header: Header
     data: bytes
 
     def least_size(self, fragment_size: int) -> int:
@@ -63,11 +64,11 @@ def read_fragment(datagram: bytes, fragment_size: int, max_fragments: int) -> Fr
     sequence, fragment_id, fragments = read
     if fragments > max_fragments:
         return None
-    header = None
+    header = NO_HEADER
     start = FRAGMENT_HEADER
     if fragment_id == 0:
         header = read_header(datagram[start : start + MAX_PACKET_HEADER])
-        if header is None or header[0] != sequence:
+        if header[3] == 0 or header[0] != sequence:
             return None
         start += header[3]
         if datagram[FRAGMENT_HEADER:start] != write_header(sequence, header[1], header[2]):
@@ -97,13 +98,13 @@ class Partial:
         self.started = now
         self.parts: list[bytes | None] = [None] * fragments
         self.missing = fragments
-        self.header: Header = (0, 0, 0, 0)
+        self.header = NO_HEADER
 
     def store(self, fragment: Fragment) -> None:
         """Keep a fragment that was missing."""
         self.parts[fragment.fragment_id] = fragment.data
         self.missing -= 1
-        if fragment.header is not None:
+        if fragment.fragment_id == 0:
             self.header = fragment.header
 
     def payload(self) -> bytes:

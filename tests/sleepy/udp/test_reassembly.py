@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis.strategies import integers, lists
 
 from sleepy.udp import Endpoint, EndpointConfig
+from sleepy.udp.header import NO_HEADER
 from sleepy.udp.reassembly import Partial, Reassembly, read_fragment
 
 CONFIG = EndpointConfig(max_packet_size=100, fragment_above=8, fragment_size=8, max_fragments=16)
@@ -21,7 +22,7 @@ def test_a_fragment_is_read_with_the_packet_header_it_carries() -> None:
     assert (first.sequence, first.fragment_id, first.fragments, first.data) == (0, 0, 3, bytes(range(8)))
     assert first.header == (0, 65535, 0, 8)
     assert second is not None
-    assert (second.header, second.data) == (None, bytes(range(8, 16)))
+    assert (second.header, second.data) == (NO_HEADER, bytes(range(8, 16)))
     assert last is not None
     assert (last.fragment_id, last.data) == (2, bytes(range(16, 20)))
 
