@@ -205,6 +205,8 @@ class ConnectionPool(Generic[C, W]):
 
         Before then no connection outlives its time, not even one that becomes idle meanwhile.
         """
+        if self._max_idle_duration is None and self._max_duration is None:
+            return None
         ends = [end for connection in self._born if (end := self._end(connection, now)) < math.inf]
         return min(ends, default=None)
 
