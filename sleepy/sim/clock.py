@@ -92,8 +92,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if act is self._wake and what.cancelled():  # rule 3
                 self._cancelled -= 1
                 continue
-            if when > self.now:
-                self._jump(when)
+            if when > self._end:
+                raise self._out_of_time()
+            self.now = max(self.now, when)
             act(what)
             self._count_step()
         return ()
@@ -152,13 +153,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._end = self.now + self._until
         self._deadline = time.monotonic() + self._patience
 
-    def _jump(self, when: float) -> None:
-        if when > self._end:
-            raise RunawayError(
-                f"the run is not over after {self._until:.6g} s of virtual time; if it should take longer, "
-                f"raise until={self._end:.6g}{self.describe_tasks()}"
-            )
-        self.now = when
+    def _out_of_time(self) -> RunawayError:
+        return RunawayError(
+            f"the run is not over after {self._until:.6g} s of virtual time; if it should take longer, "
+            f"raise until={self._end:.6g}{self.describe_tasks()}"
+        )
 
     def _count_step(self) -> None:
         self._steps += 1

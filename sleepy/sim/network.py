@@ -55,6 +55,7 @@ class Network:
         self.hosts: dict[str, Host] = {}
         self.hosts_by_address: dict[str, Host] = {}
         self.trace = None if trace is None else Trace("network", lambda: self.now, trace)
+        self._informed: set[Host] = set()  # who has asked for a route since the last link was made
         self._planned: list[tuple[float, Callable[[Any], object], Any]] = []
 
     @property
@@ -101,8 +102,9 @@ class Network:
             raise ValueError(f"{one!r} and {other!r} are linked already: use change() for other figures")
         source.wires[other] = Wire(self, source, target, link or Link())
         target.wires[one] = Wire(self, target, source, back or link or Link())
-        for host in self.hosts.values():
+        for host in self._informed:
             host.forget_routes()
+        self._informed.clear()
 
     def route(self, host: str, destination: str, *, via: str) -> None:
         """Let a host send what is for ``destination`` to its neighbour ``via`` (rule 1).
@@ -170,6 +172,8 @@ class Network:
         Raises:
             socket.gaierror: There is no such name.
         """
+        if name in self.hosts_by_address:  # so it is for nearly every packet
+            return name
         if name in self.hosts:
             return self.hosts[name].address
         if name == "localhost":
@@ -182,13 +186,17 @@ class Network:
 
     def find_route(self, source: Host, destination: str) -> Wire | None:
         """The first wire of the way to an address (rule 1); none if no wires lead there."""
+        self._informed.add(source)
         if destination not in self.hosts_by_address:
             return None
+        target = self.hosts_by_address[destination].name
+        if target in source.wires:
+            return source.wires[target]
         first_wires: dict[str, Wire | None] = {source.name: None, **source.wires}
         reached = deque(wire.target for wire in source.wires.values())
         while reached:
             host = reached.popleft()
-            if host.address == destination:
+            if target in host.wires:
                 return first_wires[host.name]
             for name, wire in host.wires.items():
                 if name not in first_wires:

@@ -32,12 +32,13 @@ class Wire:
     Attributes:
         name: Such as ``client->router``.
         carrier: The link at work: its counts say what became of the packets.
+        mtu: The largest packet it takes, in bytes.
         cuts: How many cuts lie upon it; it carries only if there are none.
         sent: Called with the time and each packet handed to it, as a capture at its beginning would see them.
         arrived: Called with the time and each packet that comes out.
     """
 
-    __slots__ = ("_network", "arrived", "carrier", "cuts", "name", "sent", "source", "target")
+    __slots__ = ("_network", "arrived", "carrier", "cuts", "mtu", "name", "sent", "source", "target")
 
     def __init__(self, network: "Network", source: "Host", target: "Host", link: Link) -> None:
         self._network = network
@@ -45,14 +46,10 @@ class Wire:
         self.target = target
         self.name = f"{source.name}->{target.name}"
         self.carrier = link.start(f"{network.seed} {self.name}")
+        self.mtu = link.mtu or ETHERNET_MTU
         self.cuts = 0
         self.sent: list[Tap] = []
         self.arrived: list[Tap] = []
-
-    @property
-    def mtu(self) -> int:
-        """The largest packet it takes, in bytes."""
-        return self.carrier.link.mtu or ETHERNET_MTU
 
     def send(self, packet: "Packet") -> None:
         """Hand it a packet now."""
@@ -72,14 +69,9 @@ class Wire:
         arrivals = self.carrier.carry(packet.size, loop.now, packet.payload.counted)
         if not arrivals:
             self._record("link.lost", packet, cause=self.carrier.cause)
-            return
         for time, corrupt in arrivals:
-            if corrupt:
-                loop.at(time, self._deliver, replace(packet, damaged=True))
-            elif len(arrivals) > 1:
-                loop.at(time, self._deliver, replace(packet))  # hosts on the way write on the packet they pass on
-            else:
-                loop.at(time, self._deliver, packet)
+            alone = len(arrivals) == 1 and not corrupt  # else a copy of its own, since hosts on the way write on it
+            loop.at(time, self._deliver, packet if alone else replace(packet, damaged=packet.damaged or corrupt))
             if self._network.trace is not None:
                 self._record("link.held", packet, seconds=time - loop.now, corrupt=corrupt)
 
@@ -95,6 +87,7 @@ class Wire:
     def change(self, link: Link) -> None:
         """Change its figures now."""
         self.carrier.link = link
+        self.mtu = link.mtu or ETHERNET_MTU
 
     def cut(self) -> None:
         """Lay a cut upon it."""
