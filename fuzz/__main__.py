@@ -3,9 +3,9 @@
     pip install -e ".[fuzz]"
     python -m fuzz endpoint -max_total_time=600
 
-A target is a module here with a function ``run(data)`` that raises when something is wrong. Inputs that reach new code
-are kept in ``fuzz/corpus/TARGET``, and run by the test suite ever after. Further arguments are libFuzzer's. To keep only
-what is needed: ``python -m fuzz endpoint -merge=1 EMPTY_FOLDER fuzz/corpus/endpoint``, and put that folder in its place.
+A target is a module here with a function ``run(data)`` that raises when something is wrong. Further arguments are
+libFuzzer's. What it finds worth keeping goes into ``fuzz/corpus/TARGET``; the few inputs of it that are committed reach
+every branch that any input reached, and are run by the test suite ever after.
 """
 
 import sys

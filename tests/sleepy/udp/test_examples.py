@@ -1,5 +1,6 @@
 """The examples of the UDP half run, and say so."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_gets_everything_across_real_sockets(name: str) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", ROOT / "examples" / name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert EXAMPLES[name] in done.stdout
 
