@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from labs import report, run, scenario, table, worlds
 from labs.results import Summary, Verdict
 from labs.scenario import Scenario, UnknownNameError
-from labs.worlds import WorldError
+from labs.worlds import Probe, WorldError
 
 _EXAMPLES = """examples:
   python -m labs list
@@ -39,11 +40,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return int(options.command(options, talk))
     except UnknownNameError as error:
-        talk.print(f"[red]{error}[/]")
+        talk.print(f"[red]{escape(str(error))}[/]")
     except WorldError as error:
-        talk.print(f"[red]could not run:[/] {error.cause}\n[bold]what to do:[/] {error.remedy}")
+        talk.print(f"[red]could not run:[/] {escape(error.cause)}\n[bold]what to do:[/] {escape(error.remedy)}")
     except OSError as error:
-        talk.print(f"[red]could not run:[/] {error}")
+        talk.print(f"[red]could not run:[/] {escape(str(error))}")
     except KeyboardInterrupt:
         talk.print("interrupted; nothing of the lab stays behind")
         return 130
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what bends the link: netem, nfqueue, relay, or off for none; the best one the world has unless given",
     )
     running.add_argument("--seed", type=int, default=7, help="what the run's choices are drawn from (7)")
+    running.add_argument("--tries", type=int, default=3, help="how often to try when a run gives no verdict (3)")
     running.add_argument("--out", type=Path, default=run.OUT, help="where results are left (out)")
     running.add_argument("--json", action="store_true", help="the result as JSON on standard output")
     running.set_defaults(command=_run)
@@ -114,7 +116,7 @@ def _list(options: argparse.Namespace, talk: Console) -> int:
     out.print("\nworlds, the best first:")
     for name, probe in probes.items():
         mark = "[green]here[/]" if probe.ok else "[yellow]not here[/]"
-        out.print(f"     [cyan]{name}[/] ({mark}): {probe.reason} {probe.remedy}".rstrip())
+        out.print(f"     [cyan]{name}[/] ({mark}): {_in_words(probe)}")
     talk.print("\nrun one with: python -m labs run LAB")
     return 0
 
@@ -125,12 +127,13 @@ def _run(options: argparse.Namespace, talk: Console) -> int:
     else:
         scenarios = [scenario.find(options.lab, options.scenario)]
     summaries = [summary for one in scenarios if (summary := _run_one(one, options, talk)) is not None]
+    verdicts = {summary.verdict for summary in summaries} or {Verdict.NO_VERDICT}
+    worst = next(verdict for verdict in (Verdict.FAIL, Verdict.NO_VERDICT, Verdict.PASS) if verdict in verdicts)
     if options.json:
         print(json.dumps([_headline(summary, options.out) for summary in summaries], indent=1))
-    if not summaries:
-        return Verdict.NO_VERDICT.exit_code
-    verdicts = {summary.verdict for summary in summaries}
-    worst = next(verdict for verdict in (Verdict.FAIL, Verdict.NO_VERDICT, Verdict.PASS) if verdict in verdicts)
+    elif len(scenarios) > 1:
+        each = ", ".join(f"{summary.scenario} {summary.verdict}" for summary in summaries)
+        print(f"\n{worst} in all: {each or 'nothing could be shown'}")
     return worst.exit_code
 
 
@@ -141,17 +144,34 @@ def _run_one(one: Scenario, options: argparse.Namespace, talk: Console) -> Summa
     talk.print(f"\n[bold]{one.lab} / {one.name}[/]: {one.summary}")
     for choice in run.choose(one, world, impairment):
         verb = "world" if choice.probe.ok else "not in"
-        talk.print(f"{verb} [cyan]{choice.world}[/]: {choice.probe.reason} {choice.probe.remedy}".rstrip())
+        talk.print(f"{verb} [cyan]{choice.world}[/]: {_in_words(choice.probe)}")
         if choice.probe.ok:
-            with _Bar(talk) as progress:
-                summary = run.play(one, options.seed, choice.world, choice.probe.impairment, progress, options.out)
+            summary = _try(one, choice, options, talk)
             folder = run.folder_of(one, options.seed, options.out)
+            talk.print(f"report: {folder / 'report.html'}   captures: {folder}/left.pcap, right.pcap")
             if not options.json:
                 table.show(summary, Console(highlight=False))
-            talk.print(f"report: {folder / 'report.html'}   captures: {folder}/left.pcap, right.pcap")
             return summary
     talk.print(f"[red]{one.name} cannot be shown on this machine as asked[/]; the lines above say what would help")
     return None
+
+
+def _in_words(probe: Probe) -> str:
+    reason = escape(probe.reason)
+    return f"{reason.rstrip('.')}. {escape(probe.remedy)}" if probe.remedy else reason
+
+
+def _try(one: Scenario, choice: run.Choice, options: argparse.Namespace, talk: Console) -> Summary:
+    """Play a scenario until there is something to judge by: a machine that was busy a moment ago may be idle now."""
+    notes: list[str] = []
+    while True:
+        with _Bar(talk) as progress:
+            world, impairment = choice.world, choice.probe.impairment
+            summary = run.play(one, options.seed, world, impairment, progress, options.out, notes)
+        if summary.verdict is not Verdict.NO_VERDICT or len(notes) + 1 >= options.tries:
+            return summary
+        notes.append(f"Try {len(notes) + 1} of {options.tries} gave no verdict: {'; '.join(summary.reasons)}")
+        talk.print(f"[yellow]{notes[-1]}[/]. Once more.")
 
 
 def _report(options: argparse.Namespace, talk: Console) -> int:

@@ -9,7 +9,7 @@ which dies half-way leaves no old PASS behind; and whatever a world cannot do en
 
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -59,7 +59,15 @@ def folder_of(scenario: Scenario, seed: int, out: Path = OUT) -> Path:
     return out / scenario.lab / f"{scenario.name}-{seed}"
 
 
-def play(scenario: Scenario, seed: int, world: str, impairment: str, progress: Progress, out: Path = OUT) -> Summary:
+def play(
+    scenario: Scenario,
+    seed: int,
+    world: str,
+    impairment: str,
+    progress: Progress,
+    out: Path = OUT,
+    notes: Sequence[str] = (),
+) -> Summary:
     """Play a scenario and judge it. Its files are in `folder_of` afterwards.
 
     Args:
@@ -69,6 +77,7 @@ def play(scenario: Scenario, seed: int, world: str, impairment: str, progress: P
         impairment: What bends the link: what the world's probe named, or ``off``.
         progress: Is told how far it is.
         out: Where the folders of runs are.
+        notes: What else the summary is to say, beside what the world cannot show.
 
     Raises:
         WorldError: It could not be played to its end; the message says why and what to do.
@@ -81,13 +90,6 @@ def play(scenario: Scenario, seed: int, world: str, impairment: str, progress: P
     schedule = import_module(f"labs.{scenario.lab}.schedule")
     ports = {plan.name: plan.port for plan in schedule.contenders(scenario)}
     worlds.find(world).run(Run(scenario, seed, folder, impairment, ports), progress)
-    return conclude(scenario, seed, world, impairment, out)
-
-
-def conclude(scenario: Scenario, seed: int, world: str, impairment: str, out: Path = OUT) -> Summary:
-    """Judge what a world has left in the run's folder, and write ``summary.json`` and ``report.html`` beside it."""
-    folder = folder_of(scenario, seed, out)
-    notes = worlds.find(world).NOTES
     summary: Summary = import_module(f"labs.{scenario.lab}.judge").judge(
         folder,
         scenario.without_impairment() if impairment == "off" else scenario,
@@ -96,7 +98,7 @@ def conclude(scenario: Scenario, seed: int, world: str, impairment: str, out: Pa
         impairment=impairment,
         command=command_of(scenario, seed, world, impairment),
         environment=environment(),
-        notes=notes,
+        notes=[*worlds.find(world).NOTES, *notes],
     )
     summary.write(folder / "summary.json")
     report.write(folder)

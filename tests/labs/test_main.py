@@ -1,6 +1,7 @@
 """The command line, over worlds that need no network: one that plays as the model says, one that cannot, one that breaks."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from labs import run, scenario, worlds
 from labs.results import Summary, Verdict
 from labs.scenario import Scenario
 from labs.worlds import Probe, Progress, Run, WorldError
+from sleepy.sim import Link
 from tests.labs.hol.ideal import IdealRun
 
 
@@ -108,6 +110,41 @@ def test_a_run_that_breaks_is_exit_code_2_and_leaves_no_old_verdict(
     assert "port 8001 is taken" in told
     assert "Free the port." in told
     assert not list((tmp_path / "hol" / "lost-segment-7").iterdir())
+
+
+class Busy(Ideal):
+    """A world whose link is late at first."""
+
+    def __init__(self, late: int) -> None:
+        self.late = late
+
+    def run(self, run: Run, progress: Progress) -> None:
+        self.late -= 1
+        slower = Link(delay=0.15) if self.late >= 0 else run.scenario.to_client
+        IdealRun(replace(run.scenario, to_client=slower), run.seed).record().write(run.folder)
+
+
+def test_a_run_without_a_verdict_is_tried_again_and_the_summary_says_so(
+    found: dict[str, object], tmp_path: Path
+) -> None:
+    found["ideal"] = Busy(late=2)
+    assert lab("--scenario", "slow-response", out=tmp_path) == 0
+    notes = Summary.read(tmp_path / "hol" / "slow-response-7" / "summary.json").notes
+    assert [note[:10] for note in notes[1:]] == ["Try 1 of 3", "Try 2 of 3"]
+
+
+def test_after_the_last_try_there_is_no_verdict(found: dict[str, object], tmp_path: Path) -> None:
+    found["ideal"] = Busy(late=2)
+    assert lab("--scenario", "slow-response", "--tries", "2", out=tmp_path) == 2
+
+
+def test_the_last_line_is_the_verdict_over_all_scenarios(
+    found: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab(out=tmp_path) == 0
+    assert capsys.readouterr().out.endswith("\nPASS in all: slow-response PASS, lost-segment PASS\n")
+    assert lab("--impairment", "off", out=tmp_path) == 1
+    assert capsys.readouterr().out.endswith("\nFAIL in all: slow-response FAIL, lost-segment FAIL\n")
 
 
 @pytest.mark.parametrize(
