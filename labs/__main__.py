@@ -157,8 +157,8 @@ def _run_one(one: Scenario, options: argparse.Namespace, talk: Console) -> Summa
 
 
 def _in_words(probe: Probe) -> str:
-    reason = escape(probe.reason)
-    return f"{reason.rstrip('.')}. {escape(probe.remedy)}" if probe.remedy else reason
+    stop = "" if probe.reason.endswith((".", "?", "!")) or not probe.remedy else "."
+    return escape(f"{probe.reason}{stop} {probe.remedy}".rstrip())
 
 
 def _try(one: Scenario, choice: run.Choice, options: argparse.Namespace, talk: Console) -> Summary:
