@@ -15,21 +15,12 @@ from labs.ledger import Address
 from labs.scenario import Scenario
 from labs.worlds import Probe, Progress, Run, carry_out, convene, roles
 
-NOTE = (
-    "The link was a relay on 127.0.0.1: the times are measured, the packets' headers are made up, and nothing can be seen "
-    "of TCP's own doings (loss, retransmission, acknowledgements)."
+NOTES = (
+    "The link was a relay on 127.0.0.1: the times are measured, the headers are made up, and nothing is seen of TCP's loss.",
 )
 _LOCALHOST = "127.0.0.1"
-_CANNOT = (
-    "loss",
-    "burst",
-    "drop",
-    "duplicate",
-    "reorder",
-    "corrupt",
-    "mtu",
-    "queue",
-)  # figures that lose or move packets
+# The figures that lose or move packets.
+_CANNOT = ("loss", "burst", "drop", "duplicate", "reorder", "corrupt", "mtu", "queue")
 
 
 def probe(scenario: Scenario, impairment: str | None = None) -> Probe:

@@ -25,7 +25,7 @@ _INSIDE = "labs.worlds.namespaces"
 _TRIAL = "labs.worlds.trial"
 _AS_ROOT = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 _AS_USER = (*_AS_ROOT, "--user", "--map-root-user")
-_PROBE_PATIENCE = 30.0  # seconds; it takes half a second on an idle machine
+_PROBE_PATIENCE = 120.0  # seconds; it takes half a second on an idle machine, and twenty on an emulated and busy one
 
 _NO_NAMESPACES = (
     "Run it as root (sudo), or allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1 (Debian), "
@@ -73,16 +73,17 @@ def run(run: Run, progress: Progress) -> None:
 
 @cache
 def _way_in() -> _WayIn:
-    """The first command that gives us namespaces, and what was found in them; or what was in the way of the last."""
+    """The first command that gives us namespaces, and what was found in them; or what was in the way of each."""
     ways = {"as root": _AS_ROOT, "in a user namespace": _AS_USER}
     if os.geteuid() != 0:
         del ways["as root"]
-    way = _WayIn((), "", {})
+    refusals: list[str] = []
     for how, command in ways.items():
-        way = _WayIn(command, how, _try(command))
-        if not way.obstacles["network"]:
-            return way
-    return way
+        obstacles = _try(command)
+        if not obstacles["network"]:
+            return _WayIn(command, how, obstacles)
+        refusals.append(f"{how}: {obstacles['network']}")
+    return _WayIn((), "", {"network": "; ".join(refusals)})
 
 
 def _try(command: Sequence[str]) -> Mapping[str, str]:
