@@ -17,8 +17,13 @@ COLOURS = ("color-contrast", "link-in-text-block")  # all that differs from sche
 # A plot's thousand bars, and the sources folded away in the reference: axe would take minutes over them. Their colours are
 # looked at all the same, those of code in the lessons' listings, those of a plot's words in `labs.plots`' own tests.
 MUCH_OF_THE_SAME = ".plot svg > g, .doc-contents details .highlight"
+NO_INDEX = {"config": {"lang": ["en"], "separator": " ", "pipeline": []}, "docs": []}  # else each page builds all of it
 SCHEMES = ("default", "slate")
 PHONE = {"width": 360, "height": 740}  # CSS pixels
+DESK = {
+    "width": 1280,
+    "height": 3000,
+}  # high enough for the navigation: axe takes half of a scrolled link for a small one
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -65,13 +70,14 @@ def visit(site, address, browser) -> Visit:
             page.on("console", lambda message, said=said: said.append(message.text))
             page.on("pageerror", lambda error, said=said: said.append(str(error)))
             page.on("request", lambda request: visit.asked.add(request.url))
+            page.route("**/search_index.json", lambda route: route.fulfill(json=NO_INDEX))
             page.goto(address + name)
             page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
             page.set_viewport_size(PHONE)
             width = page.evaluate("document.documentElement.scrollWidth")
             if width > PHONE["width"]:
                 visit.too_wide[name] = width
-            page.set_viewport_size({"width": 1280, "height": 800})
+            page.set_viewport_size(DESK)
             page.locator(MUCH_OF_THE_SAME).evaluate_all("all => all.forEach(one => one.remove())")
             for scheme in SCHEMES:
                 page.evaluate("scheme => document.body.setAttribute('data-md-color-scheme', scheme)", scheme)
