@@ -16,6 +16,8 @@ from sleepy import sim
 
 MILLION = 1_000_000
 MOST_SECONDS = 15.0
+INTERVAL = 0.00001  # seconds between two datagrams, on average
+PER_TICK = 10  # datagrams that a sender sends at once
 
 
 class Counter(asyncio.DatagramProtocol):
@@ -51,14 +53,13 @@ def star(link: sim.Link, pairs: int = 1, bystanders: int = 0) -> sim.Network:
     return network
 
 
-def cost(datagrams: int, network: sim.Network, pairs: int = 1, per_tick: int = 100) -> float:
-    """CPU seconds for that many datagrams, shared by so many pairs of hosts.
+def cost(datagrams: int, network: sim.Network, pairs: int = 1) -> float:
+    """CPU seconds for that many datagrams, shared by so many pairs of hosts; in all they send 100 each millisecond.
 
     Args:
         datagrams: How many in all.
         network: Where.
         pairs: How many senders it has, each with a receiver.
-        per_tick: How many a sender sends each millisecond; with the delay that says how many are in flight.
     """
     counters = [Counter() for _ in range(pairs)]
 
@@ -68,10 +69,10 @@ def cost(datagrams: int, network: sim.Network, pairs: int = 1, per_tick: int = 1
     async def send(to: str) -> None:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=(to, 9000))
-        for _ in range(datagrams // pairs // per_tick):
-            for _ in range(per_tick):
+        for _ in range(datagrams // pairs // PER_TICK):
+            for _ in range(PER_TICK):
                 transport.sendto(b"x" * 100)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(pairs * PER_TICK * INTERVAL)
         await asyncio.sleep(2)
 
     async def main() -> None:
@@ -89,10 +90,10 @@ def cost(datagrams: int, network: sim.Network, pairs: int = 1, per_tick: int = 1
     return seconds
 
 
-def per_datagram(network: Callable[[], sim.Network], pairs: int = 1, per_tick: int = 100) -> float:
+def per_datagram(network: Callable[[], sim.Network], pairs: int = 1) -> float:
     """Microseconds per datagram, the median of three runs."""
     count = 100_000
-    return median(cost(count, network(), pairs, per_tick) for _ in range(3)) / count * 1e6
+    return median(cost(count, network(), pairs) for _ in range(3)) / count * 1e6
 
 
 def main() -> int:
@@ -102,20 +103,18 @@ def main() -> int:
     print(f"and through a router behind it: {cost(MILLION, star(lossy)):.1f} s")
     print("\nmicroseconds per datagram as there are more of ...")
     for pairs in (1, 10, 100, 1000):
-        print(
-            f"  pairs of hosts that talk   {pairs:>8}   {per_datagram(lambda pairs=pairs: star(lossy, pairs), pairs, 10):6.2f}"
-        )
-    for bystanders in (0, 100, 10_000):
-        print(
-            f"  hosts that do not          {bystanders:>8}   {per_datagram(lambda count=bystanders: star(lossy, 1, count)):6.2f}"
-        )
-    for in_flight in (10, 1_000, 50_000):
-        link = sim.Link(delay=in_flight / 100 * 0.001)
-        print(f"  datagrams in flight        {in_flight:>8}   {per_datagram(lambda link=link: direct(link)):6.2f}")
+        each = per_datagram(lambda pairs=pairs: star(lossy, pairs), pairs)
+        print(f"  pairs of hosts that talk   {pairs:>8}   {each:6.2f}")
+    for count in (0, 100, 10_000):
+        each = per_datagram(lambda count=count: star(lossy, 1, count))
+        print(f"  hosts that do not          {count:>8}   {each:6.2f}")
+    for count in (10, 1_000, 50_000):
+        each = per_datagram(lambda delay=count * INTERVAL: direct(sim.Link(delay=delay)))
+        print(f"  datagrams in flight        {count:>8}   {each:6.2f}")
     print("\nmemory at its highest, a quarter of a million datagrams:")
     for in_flight in (100, 10_000):
         tracemalloc.start()
-        cost(MILLION // 4, direct(sim.Link(delay=in_flight / 100 * 0.001)))
+        cost(MILLION // 4, direct(sim.Link(delay=in_flight * INTERVAL)))
         print(f"  {in_flight:>6} in flight: {tracemalloc.get_traced_memory()[1] / 1e6:.1f} MB")
         tracemalloc.stop()
     return 0 if seconds < MOST_SECONDS else 1

@@ -207,12 +207,12 @@ class Carrier:
         if counted and self.counted in self._drop:  # rule 4
             return self._lose("drop")
         if link.burst is not None and self._in_bad_spell(link.burst):
-            if self._chances.burst.random() < link.burst.loss:
+            if self._chances["burst"].random() < link.burst.loss:
                 return self._lose("burst")
-        elif link.loss and self._chances.loss.random() < link.loss:
+        elif link.loss and self._chances["loss"].random() < link.loss:
             return self._lose("loss")
         first = self._arrive(sent)
-        if link.duplicate and self._chances.duplicate.random() < link.duplicate:  # rule 7
+        if link.duplicate and self._chances["duplicate"].random() < link.duplicate:  # rule 7
             return (first, self._arrive(sent))
         return (first,)
 
@@ -225,35 +225,33 @@ class Carrier:
 
     def _in_bad_spell(self, burst: Burst) -> bool:
         """Move the chain one packet on."""
-        chance = self._chances.burst.random()
+        chance = self._chances["burst"].random()
         self._bad_spell = chance >= burst.leave if self._bad_spell else chance < burst.enter
         return self._bad_spell
 
     def _arrive(self, sent: float) -> Arrival:
         link = self._link
-        if link.reorder and self._chances.reorder.random() < link.reorder:  # rule 6
+        if link.reorder and self._chances["reorder"].random() < link.reorder:  # rule 6
             time = sent
         else:
             time = sent + link.delay
             if link.jitter:
-                time += link.jitter * (2 * self._chances.jitter.random() - 1)
+                time += link.jitter * (2 * self._chances["jitter"].random() - 1)
             if link.ordered:  # rule 5
                 time = self._last = max(time, self._last)
-        return Arrival(time, bool(link.corrupt) and self._chances.corrupt.random() < link.corrupt)
+        return Arrival(time, bool(link.corrupt) and self._chances["corrupt"].random() < link.corrupt)
 
 
-class _Chances:
-    """The sources of chance, one for each kind. A text as seed means the same in every process."""
-
-    __slots__ = ("burst", "corrupt", "duplicate", "jitter", "loss", "reorder")
+class _Chances(dict[str, Random]):
+    """The sources of chance, one for each kind, made when first asked for. A text as seed means the same everywhere."""
 
     def __init__(self, seed: int | str) -> None:
-        self.loss = Random(f"{seed} loss")
-        self.burst = Random(f"{seed} burst")
-        self.jitter = Random(f"{seed} jitter")
-        self.reorder = Random(f"{seed} reorder")
-        self.duplicate = Random(f"{seed} duplicate")
-        self.corrupt = Random(f"{seed} corrupt")
+        super().__init__()
+        self._seed = seed
+
+    def __missing__(self, kind: str) -> Random:
+        self[kind] = Random(f"{self._seed} {kind}")
+        return self[kind]
 
 
 def _check(name: str, value: object, meaning: str, *, least: float, most: float = math.inf) -> None:

@@ -81,13 +81,14 @@ class Forgetful(Receiver):
 
 def test_the_tests_find_the_guides_mistake() -> None:
     """A perfect link does not show it; a link that loses an ack, or copies, does."""
-    for link, found in (
-        (sim.Link(delay=0.05), False),
-        (sim.Link(delay=0.05, drop=[1]), True),
-        (sim.Link(duplicate=1), True),
+    good = sim.Link(delay=0.05)
+    for there, back, found in (
+        (good, good, False),
+        (good, sim.Link(delay=0.05, drop=[1]), True),
+        (sim.Link(delay=0.05, duplicate=1), good, True),
     ):
         network = sim.Network()
-        network.link("server", "client", link, back=sim.Link(delay=0.05))
+        network.link("client", "server", there, back=back)
         receiver = Forgetful()
         deliver(network, receiver)
         assert (receiver.messages != MESSAGES) == found
