@@ -65,7 +65,7 @@ class Figures:
     Attributes:
         culprits: Slow responses, or lost segments.
         held: Innocent requests that waited for one of them.
-        p50: Median time from asking to answer over the innocent, in seconds.
+        p50: Median time from sent to answered over the innocent, in seconds.
         p99: 99th percentile of the same.
         total: From the first request asked to the last answered, in seconds.
     """
