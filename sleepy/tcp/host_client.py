@@ -192,8 +192,7 @@ class HostClient(PeerClient):
         elif self._serving.get(connection) is exchange:  # its answer may still come: nobody else must get it
             del self._serving[connection]
             self._pool.discard(connection)
-            connection.abort()
-            self._settle()
+            connection.abort()  # and when it is lost the next in line gets the slot
 
     def _is_dialing_for(self, exchange: Exchange) -> bool:
         return self._pool.is_dialing_for(exchange)

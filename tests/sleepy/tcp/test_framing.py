@@ -131,6 +131,11 @@ def test_rule_3_what_is_no_length_is_refused(lengths: list[str]) -> None:
             choose(lengths, is_request=is_request)
 
 
+def test_rule_3_a_body_may_come_in_pieces() -> None:
+    assert pour(choose(["5"]), *each_byte(b"1234")) == (None, b"1234")
+    assert pour(choose(["5"]), *each_byte(b"12345left")) == (b"12345", b"left")
+
+
 def test_rule_4_without_length_a_request_has_no_body_and_a_response_all_that_comes() -> None:
     assert pour(choose(is_request=True), b"left") == (b"", b"left")
     decoder = choose(is_request=False)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sleepy.tcp import ConnectionClosed, HostClient, NoFreeConnections, Request, RequestTimeout, Response
-from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, soon, turns
+from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, soon, turns, turns_until
 
 pytestmark = pytest.mark.usefixtures("tidy")
 Asking = asyncio.Task[Response]
@@ -166,6 +166,7 @@ async def test_no_free_connection_after_a_while() -> None:
             wire.answer()
             await soon(task)
         assert client.pending_requests == 0
+        assert client._waits == {}
 
 
 async def test_not_to_wait_at_all() -> None:
@@ -200,6 +201,7 @@ async def test_the_shorter_of_two_limits_names_the_error() -> None:
         with pytest.raises(RequestTimeout) as late:
             await soon(waiting)
         assert late.value.phase == "queue"
+        assert client._waits == {}
         wire.answer()
         await soon(task)
 
@@ -373,16 +375,22 @@ async def test_a_retry_after_a_stale_connection_takes_a_fresh_one() -> None:
 
 
 async def test_only_the_first_stale_connection_is_free() -> None:
-    async with Peer() as peer, HostClient(peer.addr, max_attempts=1, max_conns=1) as client:
-        (wire,) = await warm(client, peer, 1)
-        task = asyncio.create_task(client.get("/again"))
-        await wire.read_head()
-        wire.close()
-        fresh = await peer.accept()
-        await fresh.read_head()
-        fresh.close()
+    """The retry meets another that has served before and ends without an answer: now it counts."""
+    async with Peer() as peer, HostClient(peer.addr, max_attempts=1, max_conns=2) as client:
+        one, two = await warm(client, peer, 2)
+        first = asyncio.create_task(client.get("/first"))
+        await two.read_head()
+        second = asyncio.create_task(client.get("/second"))
+        await one.read_head()
+        client.max_conns = 1  # so that the retry has to wait for the other
+        two.close()
+        await turns_until(lambda: client.conns_count == 1)
+        one.answer()
+        await soon(second)
+        assert b"/first" in await one.read_head()
+        one.close()
         with pytest.raises(ConnectionClosed):
-            await soon(task)
+            await soon(first)
         await turns()
         assert len(peer.wires) == 2
 
