@@ -17,7 +17,7 @@ from labs.meeting import Meeting, MeetingError, Order, meetings
 from sleepy import tcp
 from sleepy.trace import Event, Trace
 
-_READY = 30.0  # seconds to wait for router and server
+_READY = 300.0  # seconds to wait for router and server; those who fail say so at once
 _TIMEOUT = 20.0  # seconds after which a request is given up; no contender should need it
 _REST = 0.2  # seconds between contenders, for the last of one to pass before the first of the next
 _TELL_EVERY = 10  # requests

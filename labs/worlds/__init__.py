@@ -76,7 +76,7 @@ class Run:
     folder: Path
     impairment: str
     ports: Mapping[str, int]
-    patience: float = 120.0
+    patience: float = 300.0
     package: str = ""
 
     def order(
