@@ -31,8 +31,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "link.lost": ("link", "index", "size"),  # the link dropped its index-th packet (counted from 1)
         "link.held": ("link", "seconds"),  # the link delayed a packet by as much
         "link.unreached": ("link", "index"),  # its drop list names a packet that never came
-    "host.unreachable": ("host", "address"),  # the host knows of no way to the address
-    "lab.phase": ("phase",),  # a lab began its next part
+        "host.unreachable": ("host", "address"),  # the host knows of no way to the address
+        "lab.phase": ("phase",),  # a lab began its next part
     }
 )
 # --8<-- [end:events]
