@@ -95,6 +95,7 @@ def test_a_lost_segment_stalls_all_that_is_behind_it() -> None:
         for _ in range(10):
             writer.write(bytes(100))
             await asyncio.sleep(0.01)
+        writer.close()
 
     network_free = simulate(client, handler)
     network_lossy = simulate(client, handler, link=sim.Link(delay=DELAY, drop=[2]))
@@ -268,6 +269,7 @@ def test_rules_1_and_2_a_reader_who_does_not_read_stops_the_writer() -> None:
         await asyncio.sleep(MINUTE)
         while data := await reader.read(65536):
             taken.append(len(data))
+        writer.close()
 
     async def client() -> int:
         _, writer = await asyncio.open_connection("server", PORT)
@@ -397,6 +399,7 @@ def test_rule_3_close_sends_what_was_written() -> None:
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         got.append(len(await reader.read()))
+        writer.close()
 
     simulate(client, handler)
     assert got == [3_000_000]
@@ -500,7 +503,7 @@ def test_a_silent_peer_is_given_up_after_a_quarter_of_an_hour() -> None:
 def test_an_error_in_a_protocol_ends_its_connection_as_in_asyncio(callback: str) -> None:
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"data")
-        writer.write_eof()
+        writer.close()
 
     async def client() -> list[Any]:
         seen: list[str] = []
@@ -627,7 +630,7 @@ def test_a_server_need_not_serve_at_once() -> None:
 
 def test_a_server_can_be_rid_of_its_clients() -> None:
     async def client() -> list[Any]:
-        server = await asyncio.start_server(lambda *_: None, "localhost", 5)
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "localhost", 5)
         _, first = await asyncio.get_running_loop().create_connection(Recorder, "localhost", 5)
         await asyncio.sleep(1)
         server.close_clients()
