@@ -70,7 +70,7 @@ def attend(meeting: Meeting) -> None:
             recorder.finish()
             account[side] = recorder.packets
     if account.get("overflows"):
-        raise RuntimeError("the link in user space was not kept up, so the kernel dropped packets; run again")
+        raise RuntimeError("the link dropped packets that it should have held: machine too busy; run again")
     meeting.say("router.done", **account)
 
 

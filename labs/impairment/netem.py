@@ -86,14 +86,16 @@ class Netem:
         return None
 
     def statistics(self) -> Mapping[str, object]:
-        """What the firewall dropped, and what netem did: by chance, or because its limit was reached."""
-        dropped = [
+        """What the firewall dropped, and netem; ``overflows`` counts what netem dropped though nobody asked it to."""
+        asked = any(link.loss or link.queue is not None for link in self._links)
+        dropped = sum(
             qdisc.get_attr("TCA_STATS2").get_attr("TCA_STATS_QUEUE")["drops"]
             for index in self._indexes
             for qdisc in self._ip.get_qdiscs(index)
             if qdisc.get_attr("TCA_KIND") == "netem"
-        ]
-        return {"dropped_by_list": self._firewall.dropped(), "dropped_by_netem": sum(dropped)}
+        )
+        by_list = self._firewall.dropped()
+        return {"dropped_by_list": by_list, "dropped_by_netem": dropped, "overflows": 0 if asked else dropped}
 
 
 def _put(interface: int, figures: Mapping[str, Any]) -> None:

@@ -82,7 +82,9 @@ def main() -> int:
 
 def stage(base: Path) -> int:
     """Build the network, start the roles, and stay until standard input ends."""
-    meeting = next(meetings(base))
+    meeting = next(meetings(base), None)
+    if meeting is None:
+        return 1  # whoever started us is dead already
     package = meeting.order.package
     started: dict[str, subprocess.Popen[bytes]] = {}
     try:

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple, cast
 
 from labs.impairment.choice import choose
 from labs.scenario import Scenario
-from labs.worlds import Probe, Progress, Run, carry_out, convene, roles
+from labs.worlds import Probe, Progress, Run, WorldError, carry_out, convene, roles
 from labs.worlds.namespaces import LEFT, RIGHT
 
 NOTES: tuple[str, ...] = ()
@@ -60,7 +60,10 @@ def run(run: Run, progress: Progress) -> None:
     log = base / "log"
     listen = {contender: (RIGHT.host, port) for contender, port in run.ports.items()}
     order = run.order(left=LEFT.router, right=RIGHT.router, listen=listen)
-    command = [*_way_in().command, *roles.python(_INSIDE, "stage", base)]
+    way = _way_in()
+    if way.obstacles["network"]:  # without a way in, the network would be built in the machine's own namespace
+        raise WorldError(f"no network namespaces: {way.obstacles['network']}", _NO_NAMESPACES)
+    command = [*way.command, *roles.python(_INSIDE, "stage", base)]
     with ExitStack() as stack:
         meeting = stack.enter_context(convene(base)).call(order)
         complaints = stack.enter_context(log.open("wb"))

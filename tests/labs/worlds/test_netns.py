@@ -209,6 +209,14 @@ def test_without_unshare_the_probe_says_so(monkeypatch: pytest.MonkeyPatch, tmp_
     netns._way_in.cache_clear()
 
 
+def test_without_a_way_in_nothing_is_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Least of all in the machine's own namespace."""
+    monkeypatch.setattr(netns, "_way_in", lambda: netns._WayIn((), "", {"network": "as root: not allowed"}))
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: pytest.fail("it was started"))
+    with pytest.raises(WorldError, match="as root: not allowed"):
+        netns.run(order(tmp_path, scenario(), "off"), print)
+
+
 @pytest.fixture
 def usable() -> str:
     """An impairment that this machine has."""
