@@ -1,6 +1,5 @@
 """The report in a real browser: it asks nobody for anything, is accessible, works by keyboard and without scripts."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -8,21 +7,11 @@ import pytest
 
 from labs import report
 from labs.results import Summary
+from tests.browser import launched, needs_chromium, sync_api, violations
 from tests.labs import synthetic
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install -e .[dev]")
-axe_playwright = pytest.importorskip(
-    "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-)
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-SWITCHES = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium to look at the report with: apt-get install chromium"),
+    needs_chromium,
     pytest.mark.timeout(180),
 ]
 RUNS = [synthetic.slow_response, synthetic.lost_segment, synthetic.no_effect]
@@ -30,10 +19,8 @@ RUNS = [synthetic.slow_response, synthetic.lost_segment, synthetic.no_effect]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[sync_api.Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +46,7 @@ def test_the_page_is_quiet_and_accessible(browser, page_of, run, scheme) -> None
         address = page_of(run)
         page.goto(address)
         page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
-        found = axe_playwright.Axe().run(page)
-        assert found.violations_count == 0, found.generate_report()
+        assert violations(page) == ""
     assert heard == []
     assert asked == [address]
 
