@@ -188,14 +188,12 @@ class Summary:
         raw["verdict"] = Verdict(raw["verdict"])
         raw["to_server"], raw["to_client"] = Direction(**raw["to_server"]), Direction(**raw["to_client"])
         raw["checks"] = [Check(**check) for check in raw["checks"]]
-        raw["contenders"] = [
-            Contender(
-                **{
-                    **contender,
-                    **{who: Figures(**contender[who]) for who in ("predicted", "captured", "program")},
-                    "requests": [Request(**request) for request in contender["requests"]],
-                }
-            )
-            for contender in raw["contenders"]
-        ]
+        raw["contenders"] = [_contender(contender) for contender in raw["contenders"]]
         return cls(**raw)
+
+
+def _contender(raw: dict[str, Any]) -> Contender:
+    for party in ("predicted", "captured", "program"):
+        raw[party] = Figures(**raw[party])
+    raw["requests"] = [Request(**request) for request in raw["requests"]]
+    return Contender(**raw)

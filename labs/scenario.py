@@ -76,9 +76,9 @@ def load(lab: str) -> LabInfo:
         raise UnknownNameError(f"no lab {lab!r}; there are: {', '.join(known)}")
     with (LABS / lab / "scenario.toml").open("rb") as file:
         document = tomllib.load(file)
-    tables = {name: table for name, table in document.items() if isinstance(table, dict)}
-    scenarios = {name: _scenario(lab, name, table) for name, table in tables.items()}
-    return LabInfo(lab, document["title"], document["claim"], scenarios)
+    title, claim = document.pop("title"), document.pop("claim")
+    scenarios = {name: _scenario(lab, name, table) for name, table in document.items()}  # the rest are tables
+    return LabInfo(lab, title, claim, scenarios)
 
 
 def names() -> list[str]:
