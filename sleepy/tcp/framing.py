@@ -26,7 +26,10 @@ _MAX_CHUNK_LINE = 4096  # bytes of one chunk's size and extensions
 _MAX_TRAILERS = 16384  # bytes of all fields behind the last chunk
 # Sixteen digits are more than any machine can hold. Extensions are checked for form and ignored (RFC 9112, section 7.1.1).
 _CHUNK_LINE = re.compile(f"([0-9A-Fa-f]{{1,16}})(?:[ \t]*+;{VALUE})?".encode("latin-1"))
-_TRAILERS = re.compile(f"(?:{TOKEN}:{VALUE}\r\n)*+".encode("latin-1"))
+# Trailers are checked for form and ignored; one that speaks of length has come too late to be believed by anybody.
+_TRAILERS = re.compile(
+    f"(?:(?!content-length:|transfer-encoding:){TOKEN}:{VALUE}\r\n)*+".encode("latin-1"), re.IGNORECASE
+)
 
 
 class BodyDecoder(Protocol):

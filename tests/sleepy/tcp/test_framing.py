@@ -226,6 +226,8 @@ def test_chunks_become_a_body_however_they_come(
         b"0\r\nx: y\nz: a\r\n\r\n",
         b"0\r\nx: \x00\r\n\r\n",
         b"0\r\n: y\r\n\r\n",
+        b"0\r\nx: y\r\nContent-Length: 5\r\n\r\n",
+        b"0\r\ntransfer-encoding: chunked\r\n\r\n",
         b"0\r\n\n\r\n\r\n",
     ],
 )

@@ -145,7 +145,7 @@ EXPLAINED: list[tuple[Callable[..., Message], str, Callable[[bytes, Message], bo
     ),
     (
         by_llhttp,
-        "Invalid method encountered",
+        "ethod",
         lambda _, message: message.start[0] not in {b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"},
         "llhttp knows a list of methods; for us any token is one (RFC 9110, section 9.1)",
     ),

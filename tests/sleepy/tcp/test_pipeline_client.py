@@ -279,6 +279,7 @@ async def test_what_was_written_survives_if_it_is_idempotent(end: str) -> None:
         first = RemoteProtocolError if end == "garbage" else ConnectionClosed
         assert await errors([tasks[1], tasks[3]]) == [first, ConnectionClosed]
         await wire.gone()
+        assert len(client._connection_of) == len(client._lane_of) == len(client._connections) == 1
 
 
 async def test_behind_a_last_answer_everything_survives() -> None:
