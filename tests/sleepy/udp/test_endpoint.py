@@ -275,3 +275,36 @@ def test_a_rejected_packet_does_not_move_a_resynced_endpoint() -> None:
     b.resync()
     assert b.receive(PacketHeader(50000, 0, 0).encode() + b"forged") is None
     assert b.receive(a.send(b"after")[0]) is not None
+
+
+def test_the_partials_are_given_up_also_if_the_jump_seems_to_go_back() -> None:
+    """Rule 6, across the wrap: the sequence after the gap is smaller than the one before."""
+    a, b = after_a_gap(32000, SMALL)
+    b.receive(a.send(b"on the way")[0])
+    for _ in range(32000):
+        a.send(b"lost")
+    b.receive(a.send(bytes(50))[0])
+    assert len(b._reassembly.partials) == 1
+    for _ in range(40000):
+        a.send(b"lost")
+    b.receive(a.send(b"stale")[0])
+    b.resync()
+    after = a.next_sequence
+    assert b.receive(a.send(b"after")[0]) == Packet(after, b"after")
+    assert after < 64000
+    assert b._reassembly.partials == {}
+
+
+def test_a_late_fragment_does_not_move_a_resynced_endpoint_back() -> None:
+    """Rule 6: of what is remembered as received or not, a fragment too late stays too late."""
+    a, b = pair(SMALL)
+    old, late = a.send(b"old")[0], a.send(bytes(50))[0]
+    for _ in range(200):
+        b.receive(a.send(b"new")[0])
+    b.stale_run = 1
+    b.resync()
+    assert b.receive(late) is None
+    assert b.counters.fragments_invalid == 1
+    header, _ = PacketHeader.decode(b.send(b"answer")[0])
+    assert header.ack == a.next_sequence - 1
+    assert b.receive(old) == Packet(0, b"old"), "late, and remembered as missing"
