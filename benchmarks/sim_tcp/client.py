@@ -12,18 +12,18 @@ from sleepy.trace import Event, Trace
 
 
 async def play(order: Order, trace: Trace, tell: Callable[[Mapping[str, object]], object]) -> None:
-    """Each size as often as the scenario says; the trace gets a phase per transfer, with its seconds."""
+    """Each size as often as the scenario says; each transfer leaves its seconds in the trace."""
     host, port = order.dial["transfers"]
-    loop, sizes = asyncio.get_running_loop(), order.scenario.figures["sizes"]
-    for size in sizes:
-        for number in range(int(order.scenario.figures["repeats"])):
+    loop = asyncio.get_running_loop()
+    for size, repeats in order.scenario.figures["transfers"]:
+        for number in range(repeats):
             start = loop.time()
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(b"%d\n" % size)
             got = len(await reader.read())
             trace("lab.phase", phase="transfer", size=size, got=got, seconds=loop.time() - start)
             writer.close()
-            tell({"done": number, "of": int(order.scenario.figures["repeats"]), "phase": f"{size} bytes"})
+            tell({"done": number + 1, "of": repeats, "phase": f"{size} bytes"})
 
 
 def _print(told: Mapping[str, object]) -> None:

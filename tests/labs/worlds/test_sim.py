@@ -10,7 +10,7 @@ from labs.worlds import find, names
 
 
 @pytest.mark.parametrize("name", ["slow-response", "lost-segment"])
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_the_lab_passes_for_every_seed(name: str, seed: int, tmp_path: Path) -> None:
     summary = run.play(scenario.find("hol", name), seed, "sim", "link", lambda _: None, tmp_path)
     assert (summary.verdict, summary.reasons) == (Verdict.PASS, [])

@@ -72,6 +72,16 @@ def test_packets_are_as_scapy_would_write_them(packet: Packet) -> None:
     assert rebuilt(data) == data
 
 
+def test_a_udp_checksum_of_zero_is_written_as_all_ones() -> None:
+    """RFC 768: all zeros would say that there is none. One in 65,536 payloads is such a case; here it is."""
+    fields = set()
+    for number in range(1 << 16):
+        data = encode(Packet("10.0.0.1", "10.0.0.2", Datagram(1, 2, number.to_bytes(2, "big"))))
+        fields.add(data[26:28])
+    assert b"\x00\x00" not in fields
+    assert b"\xff\xff" in fields
+
+
 @settings(max_examples=50, deadline=None)
 @given(packet=packets(errors))
 def test_error_reports_quote_what_they_are_about(packet: Packet) -> None:

@@ -95,6 +95,21 @@ def test_rule_1_a_route_may_be_given_for_one_direction() -> None:
     assert arrivals(network, [0]) == [(0.3, b"0")]
 
 
+def test_rule_1_a_new_link_is_found_in_the_middle_of_a_run() -> None:
+    network, inbox = line("client", "elsewhere"), Inbox()
+
+    async def main() -> None:
+        await network.host("server").run(listen(inbox))
+        sending = network.host("client").start(speak("server", [0, 1]))
+        await asyncio.sleep(0.5)
+        network.link("elsewhere", "server", sim.Link(delay=0.01))
+        await sending
+        await asyncio.sleep(1)
+
+    sim.run(main(), network)
+    assert inbox.got == [(1.02, b"1")]
+
+
 def test_rule_2_an_address_of_nobody_swallows_packets() -> None:
     assert arrivals(line("client", "server"), [0], to="192.0.2.99") == []
 

@@ -309,6 +309,15 @@ def test_a_lost_fragment_loses_the_datagram() -> None:
     assert [len(data) for data, _ in server.got] == [3999]
 
 
+def test_once_all_fragments_are_there_nobody_waits_for_them() -> None:
+    async def client() -> None:
+        (await bind(Inbox(), remote=("server", PORT))).sendto(bytes(4000))
+        await asyncio.Event().wait()
+
+    with pytest.raises(sim.DeadlockError, match=r"at 0\.1 s"):
+        simulate(client, Inbox())
+
+
 def test_an_incomplete_datagram_does_not_stay_in_memory() -> None:
     network = sim.Network()
     network.link("client", "server", sim.Link(drop=[1]))

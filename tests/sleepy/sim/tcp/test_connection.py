@@ -130,6 +130,22 @@ def test_rule_1_a_lost_handshake_is_repeated(lost: set[int]) -> None:
     assert path.streams["b"] == b"hello"
 
 
+def test_rule_1_a_repeated_handshake_gives_no_sample_of_the_round_trip() -> None:
+    path = Path()
+    path.drop = {0}
+    path.connect()
+    path.run(until=1.5)
+    assert path.states() == (State.ESTABLISHED, State.ESTABLISHED)
+    assert path.ends["a"].sender.round_trip.mean == 0
+    assert path.ends["b"].sender.round_trip.mean == pytest.approx(2 * DELAY)
+
+
+def test_who_asks_whether_there_is_room_is_answered() -> None:
+    path = opened()
+    path.ends["b"].receive(Segment(1, 2, 100, 2**32 - 49, 1000), path.now)
+    assert [(s.ack, s.window > 0, s.data) for s in path.ends["b"].segments] == [(101, True, b"")]
+
+
 def test_rule_1_nobody_there_is_known_after_two_minutes() -> None:
     path = Path()
     path.drop = set(range(100))

@@ -112,6 +112,16 @@ def test_rule_1_a_resent_segment_that_is_lost_again_is_noticed() -> None:
     assert drain(sending, 2 * RTT)[0] == 0
 
 
+def test_rule_1_an_ack_too_soon_for_the_second_copy_was_for_the_first() -> None:
+    """So it does not tell that what was sent between the two is lost."""
+    sending = sender(5)
+    drain(sending)
+    sending.tick(2 * RTT)
+    assert drain(sending, 2 * RTT) == [4]
+    sending.acknowledge(FIRST, ranges((4, 5)), WINDOW, 2.3 * RTT)
+    assert drain(sending, 2.3 * RTT) == []
+
+
 def test_rule_2_all_losses_of_one_window_halve_it_once() -> None:
     sending = sender(100)
     drain(sending)
