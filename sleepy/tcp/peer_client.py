@@ -176,7 +176,6 @@ class PeerClient:
             await asyncio.wait([exchange.answer for exchange in self._exchanges], timeout=timeout)
         for exchange in list(self._exchanges):
             exchange.fail(ConnectionClosed("this client was closed before the answer came"))
-            self._abandon(exchange)
         for dial in self._dials:
             dial.cancel()
         await asyncio.gather(*self._dials, return_exceptions=True)

@@ -320,6 +320,15 @@ async def test_idle_connections_grow_old_one_by_one() -> None:
         assert client._cleaner is None  # nothing is left to clean
 
 
+async def test_a_closed_client_cleans_no_more() -> None:
+    async with Peer() as peer, HostClient(peer.addr) as client:
+        await warm(client, peer, 1)
+        cleaner = client._cleaner
+        await client.close()
+        assert cleaner is not None
+        assert cleaner.cancelled()
+
+
 async def test_a_busy_connection_is_not_cleaned_away() -> None:
     clock = Clock()
     async with Peer() as peer, HostClient(peer.addr, max_idle_conn_duration=10.0, max_conn_duration=15.0) as client:

@@ -139,6 +139,30 @@ async def test_a_batch_gathers_while_it_may_wait(delay: float, reads: int) -> No
         await bodies(tasks)
 
 
+async def test_each_batch_has_its_own_time() -> None:
+    """It begins with the first of the batch, and nothing is left of it for the next."""
+    clock = Clock()
+    async with Peer() as peer, PipelineClient(peer.addr, max_batch_delay=10.0) as client:
+        (first,) = await ask(client, "first")
+        wire = await peer.accept()
+        await read(wire, "first")
+        wire.answer()
+        await soon(first)
+        tasks = await ask(client, "a")
+        await clock.advance(5.0)
+        tasks += await ask(client, "b")
+        await clock.advance(5.1)
+        await read(wire, "a", "b")
+        tasks += await ask(client, "c")
+        await clock.advance(9.0)
+        assert bytes(wire.received) == b""
+        await clock.advance(1.1)
+        await read(wire, "c")
+        for _ in tasks:
+            wire.answer()
+        await bodies(tasks)
+
+
 async def test_who_gives_up_before_he_is_written_is_never_sent() -> None:
     clock = Clock()
     async with Peer() as peer, PipelineClient(peer.addr, max_batch_delay=10.0) as client:
