@@ -10,11 +10,10 @@ stamped them.
 """
 
 import math
-import os
 import select
 import sys
 import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -34,8 +33,6 @@ _PATIENCE = 10.0  # seconds, at most, to wait for that
 
 def main() -> int:
     """Attend every run."""
-    with suppress(PermissionError):  # a packet released late is a longer delay than asked; only root may go first
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     for meeting in meetings(Path(sys.argv[1])):
         try:
             with meeting.attend("router"):
