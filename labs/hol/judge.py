@@ -4,8 +4,9 @@ Three questions in this order, each made of checks that go into the summary; a l
 are settled:
 
 1. **Is it evidence?** The link delayed by what the scenario asked, within a tenth, and did so steadily; it lost what the
-   drop list says and nothing else; every request was asked once, as scheduled, and answered once, by its own answer. If
-   not: NO VERDICT. On a machine with too much else to do the router itself is late, and proves nothing.
+   drop list says and nothing else; every request was asked once, as scheduled, and answered once, by its own answer; and
+   what an innocent request took is the same by the program's clock. If not: NO VERDICT. On a machine with too much else to
+   do the router is late, or the program, and neither proves anything.
 2. **Is the effect there, as predicted?** Where nobody had to wait there was no effect to see. The innocent held up by a
    culprit must be as many as the model said, give or take a third or two requests: a busy machine moves a few requests
    across the edge of a stall, but does not make four of twelve. The first contender must hold up more than the second,
@@ -13,8 +14,7 @@ are settled:
    leaves nobody behind it. If not: FAIL.
 3. **Does the program tell the same story?** A program on a busy machine notices things late, by some milliseconds; what
    came that close to the end of a stall it cannot tell. All others it must call held up or not as the capture does, but
-   for two behind each culprit; and what an innocent request took must be the same by both. If not: FAIL, for one of the
-   two is wrong.
+   for two behind each culprit. If not: FAIL, for one of the two is wrong.
 
 Medians over the culprits and over the requests decide, for it happens that the whole machine stands still, once.
 
@@ -117,7 +117,7 @@ def judge(
         contender = _contender(plan, predicted[plan.name].figures, observed, story)
         findings.add(_held_check(plan, predicted[plan.name], observed), findings.effect)
         findings.add(_same_story_check(contender, story), findings.effect)
-        findings.add(_same_times_check(contender, story), findings.effect)
+        findings.add(_same_times_check(contender, story), findings.evidence)
         _since(start, contender.requests)
         judged.append(contender)
     findings.add(_order_check(judged), findings.effect)
