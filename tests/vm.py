@@ -34,8 +34,10 @@ modprobe virtio_pci; modprobe 9pnet_virtio; modprobe 9p
 share=trans=virtio,version=9p2000.L,msize=512000
 mount -t 9p -o ro,cache=loose,$share root /root
 for folder in proc sys dev; do mount --rbind /$folder /root/$folder; done
-mkdir -p /root/dev/shm; mount -t tmpfs tmp /root/tmp; mount -t tmpfs shm /root/dev/shm
 mount -t 9p -o $share job /job
+here=$(cat /job/here); mkdir -p /here; mount --bind "/root$here" /here
+mkdir -p /root/dev/shm; mount -t tmpfs tmp /root/tmp; mount -t tmpfs shm /root/dev/shm
+mkdir -p "/root$here"; mount --bind /here "/root$here"  # it may lie in /tmp
 out=$(cat /job/out); mkdir -p "/root$out"; mount -t 9p -o $share out "/root$out"
 ip link set lo up
 chroot /root /bin/sh -c "$(cat /job/command)"
@@ -69,6 +71,7 @@ def run(command: Sequence[str], out: Path, patience: float = 300.0) -> int:
     with tempfile.TemporaryDirectory() as name:
         job = Path(name)
         (job / "out").write_text(str(out))
+        (job / "here").write_text(str(Path.cwd()))
         (job / "command").write_text(
             f"export HOME=/tmp TERM=dumb LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 PATH={shlex.quote(os.environ['PATH'])}\n"
             f"cd {shlex.quote(str(Path.cwd()))} && exec {shlex.join(command)}\n"
