@@ -97,7 +97,7 @@ def play(
         world=world,
         impairment=impairment,
         command=command_of(scenario, seed, world, impairment),
-        environment=environment(),
+        environment=environment(world),
         notes=[*worlds.find(world).NOTES, *notes],
     )
     summary.write(folder / "summary.json")
@@ -111,7 +111,7 @@ def command_of(scenario: Scenario, seed: int, world: str, impairment: str) -> st
     return f"python -m labs run {scenario.lab} --scenario {scenario.name} {where} --seed {seed}"
 
 
-def environment() -> dict[str, str]:
+def environment(world: str) -> dict[str, str]:
     """What the run runs on, as far as it bears on the result."""
     control = Path("/proc/sys/net/ipv4/tcp_congestion_control")
     facts = {
@@ -119,6 +119,6 @@ def environment() -> dict[str, str]:
         "processor": f"{os.cpu_count()} x {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
-    if control.exists():
+    if control.exists() and world != "sim":  # there TCP is not the kernel's
         facts["congestion control"] = control.read_text(encoding="ascii").strip()
     return facts
