@@ -153,7 +153,8 @@ def history(tracks: Sequence[Track], width: int) -> str:
 def latencies(tracks: Sequence[Track], width: int) -> str:
     """The share of innocent requests answered within a time, contender by contender; ``width`` in CSS pixels."""
     stacked = width < STACK_BELOW
-    samples = [[1000 * seconds for seconds in track.innocent_latencies] for track in tracks]
+    # On a simulated link without delay answers take no time at all, which has no place on a scale of ratios.
+    samples = [[max(1000 * seconds, 0.001) for seconds in track.innocent_latencies] for track in tracks]
     everyone = [latency for sample in samples for latency in sample] or [1.0]
     ticks = (1, 2, 5) if max(everyone) > 8 * min(everyone) else (1, 1.5, 2, 3, 5, 7)
     with _canvas(Size(width, height=360, left=52, top=72 if stacked else 40, bottom=48), 1, 1) as (canvas, [axes]):

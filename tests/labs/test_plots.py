@@ -153,6 +153,15 @@ def test_a_run_without_a_culprit_has_no_figure_but_the_other_plots() -> None:
     assert "<svg" in plots.latencies(tracks, 880)
 
 
+def test_answers_that_take_no_time_can_be_drawn() -> None:
+    """As on a simulated link without delay; a warning would be an error here."""
+    summary = synthetic.slow_response(requests=20)
+    for contender in summary.contenders:
+        for request in contender.requests:
+            request.done = request.delivered = request.answered = request.sent = request.queued
+    assert plots.latencies(tracks_of(summary), 880)
+
+
 def test_a_contender_that_was_never_answered_is_no_obstacle() -> None:
     summary = synthetic.slow_response(requests=40)
     for request in summary.contenders[1].requests:
