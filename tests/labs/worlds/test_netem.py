@@ -51,7 +51,9 @@ def test_the_captures_show_what_netem_was_asked_for(visit: Path) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_lab_passes_with_netem(visit: Path, name: str) -> None:
-    assert status(visit, name) == 0
     summary = Summary.read(visit / f"hol/{name}-1/summary.json")
     assert (summary.world, summary.impairment) == ("netns", "netem")
+    if summary.verdict is Verdict.NO_VERDICT:  # the lab itself says so, having tried three times
+        pytest.skip(f"this machine emulates another too slowly for a verdict: {'; '.join(summary.reasons)}")
     assert summary.verdict is Verdict.PASS
+    assert status(visit, name) == 0
