@@ -81,7 +81,7 @@ def test_it_has_no_netem() -> None:
 
 
 def test_a_role_that_dies_ends_the_run_and_is_named(tmp_path: Path) -> None:
-    with pytest.raises(WorldError, match="(server|client) gave up: it ended with exit code 1"):
+    with pytest.raises(WorldError, match=r"(server|client) gave up: it ended with exit code 1"):
         loopback.run(order(tmp_path, scenario(), "relay", package="tests.labs.worlds.nowhere"), print)
     nobody_is_left(tmp_path)
 
