@@ -49,7 +49,7 @@ def test_only_the_router_is_in_both_networks():
         ("docker: 'compose' is not a docker command.\nSee 'docker --help'", "docker-compose-plugin"),
         ("unknown flag: --file\n\nUsage:  docker [OPTIONS] COMMAND", "docker-compose-plugin"),
         ("Error response from daemon: Pool overlaps with other one on this address space", "SLEEPY_LEFT"),
-        ('Get "https://registry-1.docker.io/v2/": dial tcp: no such host', "SLEEPY_BASE_IMAGE"),
+        ('Get "https://registry.example/v2/": dial tcp: no such host', "SLEEPY_BASE_IMAGE"),
         ("pull access denied for python, repository does not exist", "SLEEPY_BASE_IMAGE"),
         ("something else altogether", "docker info"),
         ("", "docker info"),
