@@ -7,13 +7,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from labs import scenario
 from labs.results import Summary, Verdict
 from labs.worlds import netns
 from tests import vm
 from tests.labs.worlds import play
 
-SCENARIOS = list(scenario.load("hol").scenarios)
+# The other one asks 200 times a second, which is much for an emulated processor; its drop list is tried by the netns tests.
+SCENARIOS = ["slow-response"]
 PATIENCE = 3600.0  # seconds; some 300 on an idle machine, and it must not matter if it is busy
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(PATIENCE + 100)]
