@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, StrMethodFormatter
@@ -74,6 +75,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.spines.left": False,
     "axes.axisbelow": True,
+    "axes.titley": 1.0,  # else all tick labels are laid out to see whether they are in its way
     "grid.color": COLOURS["rule"],
     "xtick.color": COLOURS["rule"],
     "xtick.labelcolor": COLOURS["muted"],
@@ -187,18 +189,22 @@ def count(number: float) -> str:
 def _waterfall(axes: Axes, track: Track, zero: float, window: Window) -> None:
     shown = [life for life in track.lives if window.start <= life.start - zero <= window.end]
     for stage, look in STAGES.items():
-        bars = [(row, span) for row, life in enumerate(shown) for span in life.spans if span.stage is stage]
-        axes.barh(
-            y=[row for row, _ in bars],
-            left=[1000 * (span.start - zero) for _, span in bars],
-            width=[1000 * (span.end - span.start) for _, span in bars],
-            height=THIN if stage is Stage.QUEUED else THICK,
-            **look,
-        )
+        half = (THIN if stage is Stage.QUEUED else THICK) / 2
+        bars = [
+            _rectangle(1000 * (span.start - zero), 1000 * (span.end - zero), row - half, row + half)
+            for row, life in enumerate(shown)
+            for span in life.spans
+            if span.stage is stage
+        ]
+        axes.add_collection(PolyCollection(bars, **look), autolim=False)  # one artist; axes.barh would make one a bar
     guilty = [(row, life) for row, life in enumerate(shown) if not life.request.innocent]
     axes.plot([1000 * (life.end - zero) for _, life in guilty], [row for row, _ in guilty], **DIAMOND)
     axes.set(xlim=(1000 * window.start, 1000 * window.end), ylim=(len(shown), -1), yticks=[])
     axes.grid(axis="x")
+
+
+def _rectangle(left: float, right: float, low: float, high: float) -> Sequence[tuple[float, float]]:
+    return (left, low), (right, low), (right, high), (left, high)
 
 
 def _fate(life: Life) -> str:

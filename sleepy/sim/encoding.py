@@ -7,7 +7,7 @@ The layouts are those of RFC 791 (IP), 768 (UDP), 792 (ICMP) and 9293 (TCP); the
 the one's complement sum of all 16-bit words.
 """
 
-import ipaddress
+from socket import inet_aton
 from struct import Struct
 from typing import Final
 
@@ -37,7 +37,7 @@ def encode(packet: Packet) -> bytes:
     if isinstance(payload, Fragment):
         whole = payload.whole
         fragment = payload.start // 8 | (0 if payload.last else _MORE_FRAGMENTS)
-    source, destination = (ipaddress.IPv4Address(address).packed for address in (packet.source, packet.destination))
+    source, destination = inet_aton(packet.source), inet_aton(packet.destination)
     number, body = _payload(whole, source, destination)
     if isinstance(payload, Fragment):
         body = body[payload.start : payload.start + payload.length]
