@@ -40,6 +40,17 @@ class ConnectionClosed(SleepyError, ConnectionError):
         self.stale = stale
 
 
+class TooManyRedirects(SleepyError):
+    """The peer redirects on and on: most likely in a circle.
+
+    The message names the last address. Allow more (``max_redirects``) only if the way is really that long.
+    """
+
+
+class NoAvailableClients(SleepyError):
+    """There is no client to give the request to: none was added, or all were removed."""
+
+
 class PipelineOverflow(SleepyError):
     """As many requests are pending as are allowed: nothing was sent, and the peer is slower than its callers."""
 
