@@ -23,7 +23,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # name: the fields it must carry; more are allowed
         "request.queued": ("id", "target"),  # a caller asked
         "request.sent": ("id", "connection"),  # its bytes were handed to the transport
-        "request.done": ("id", "status"),  # its whole answer has arrived
+        "request.done": ("id",),  # its whole answer has arrived
         "request.failed": ("id", "error"),  # it ends without an answer
         "request.retried": ("id", "error"),  # it goes to another connection
         "connection.dialed": ("connection", "address"),  # a connection is there

@@ -6,27 +6,17 @@ is a system call, and a hundred small requests cost little more than one (no eve
 """
 
 import asyncio
-from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
+from sleepy.tcp.codec import Reader
 from sleepy.tcp.errors import RemoteProtocolError
 
 _ENOUGH = 65536  # bytes worth a system call of their own, whatever else comes in this turn
+# Bytes to ask the kernel for at once. asyncio's own 256 KiB come fresh from the system with every read, which costs more
+# than the read; 64 KiB come from the heap.
+_MAX_READ = 65536
 
 M = TypeVar("M")
-M_co = TypeVar("M_co", covariant=True)
-
-
-class Reader(Protocol[M_co]):
-    """Cuts bytes into messages; see `sleepy.tcp.http1`."""
-
-    def feed(self, data: bytes) -> Iterator[M_co]:
-        """Read more, and give the messages that become whole; raises `RemoteProtocolError`."""
-        ...
-
-    def end(self) -> Iterator[M_co]:
-        """The peer sends no more: give the message that ends like this, if any."""
-        ...
 
 
 class Owner(Protocol[M]):
@@ -104,6 +94,14 @@ class Connection(asyncio.Protocol, Generic[M]):
         return self._outgoing_size + self.transport.get_write_buffer_size()
 
     # --8<-- [start:write]
+    def write_through(self, data: bytes) -> None:
+        """Send ``data`` now: for who has no more to say in this turn of the event loop."""
+        if self._outgoing:
+            self._outgoing.append(data)
+            self._flush()
+        elif self._transport is not None:
+            self._transport.write(data)
+
     def write(self, data: bytes) -> None:
         """Send ``data``, together with all that is written in this turn of the event loop."""
         if not self._outgoing:
@@ -125,6 +123,16 @@ class Connection(asyncio.Protocol, Generic[M]):
     async def drain(self) -> None:
         """Wait until the peer has taken enough for more to be written; at once if the connection is gone."""
         await self._writable.wait()
+
+    def pause_reading(self) -> None:
+        """Take nothing from the peer for now, so that it is held back."""
+        if not self.closing:
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take what comes again."""
+        if not self.closing:
+            self.transport.resume_reading()
 
     def close(self) -> None:
         """Send what was written, then close."""
@@ -160,6 +168,8 @@ class Connection(asyncio.Protocol, Generic[M]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 -- streams have no others
+        if hasattr(transport, "max_size"):
+            transport.max_size = _MAX_READ  # pyright: ignore[reportAttributeAccessIssue] -- we have just looked
         self._transport = transport
         self._owner.made(self)
 

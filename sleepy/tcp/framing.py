@@ -13,7 +13,8 @@ The rules, in the order in which they apply (RFC 9112, section 6.3):
 3. ``Content-Length``: decimal digits, once, or several times the same.
 4. A request with neither has no body. A response with neither ends where the connection ends.
 
-A decoder is shown the bytes behind the head and takes from their front what belongs to its body.
+A decoder is shown the bytes behind the head and takes from their front what belongs to its body, as they come: what it has
+given need not be kept, so that a body can be streamed.
 """
 
 import re
@@ -26,17 +27,25 @@ _MAX_CHUNK_LINE = 4096  # bytes of one chunk's size and extensions
 _MAX_TRAILERS = 16384  # bytes of all fields behind the last chunk
 # Sixteen digits are more than any machine can hold. Extensions are checked for form and ignored (RFC 9112, section 7.1.1).
 _CHUNK_LINE = re.compile(f"([0-9A-Fa-f]{{1,16}})(?:[ \t]*+;{VALUE})?".encode("latin-1"))
-# Trailers are checked for form and ignored; one that speaks of length has come too late to be believed by anybody.
+# A trailer that speaks of length has come too late to be believed by anybody.
 _TRAILERS = re.compile(
     f"(?:(?!content-length:|transfer-encoding:){TOKEN}:{VALUE}\r\n)*+".encode("latin-1"), re.IGNORECASE
 )
 
 
 class BodyDecoder(Protocol):
-    """Takes one body from a stream of bytes, as they come."""
+    """Takes one body from a stream of bytes, as they come.
 
-    def take(self, buffer: bytearray) -> bytes | None:
-        """Remove from the front of ``buffer`` what is the body's; give the body once it is whole, None until then.
+    Attributes:
+        whole: Whether its end has been read.
+        trailers: The fields behind it, every line with its CR LF; complete when it is whole.
+    """
+
+    whole: bool
+    trailers: bytes
+
+    def take(self, buffer: bytearray) -> bytes:
+        """Remove from the front of ``buffer`` what is the body's, and give what it carries of the body itself.
 
         Raises:
             RemoteProtocolError: This is no body.
@@ -44,8 +53,8 @@ class BodyDecoder(Protocol):
         """
         ...
 
-    def end(self) -> bytes | None:
-        """The peer sends no more: the body, if it may end like this, else None."""
+    def may_end(self) -> bool:
+        """Whether a body that is not whole may end here, with the connection."""
         ...
 
 
@@ -93,95 +102,124 @@ def decoder_for(fields: Fields, *, is_request: bool, bodiless: bool, http10: boo
 
 
 class LengthDecoder:
-    """A body of known length (rule 3)."""
+    """A body of known length (rule 3).
 
-    __slots__ = ("_length",)
+    Attributes:
+        length: Its length, in bytes.
+    """
+
+    __slots__ = ("_left", "length", "trailers", "whole")
 
     def __init__(self, length: int) -> None:
-        self._length = length
+        self.length = length
+        self._left = length
+        self.whole = length == 0
+        self.trailers = b""
 
-    def take(self, buffer: bytearray) -> bytes | None:
+    def take(self, buffer: bytearray) -> bytes:
         """See `BodyDecoder.take`."""
-        if len(buffer) < self._length:
-            return None
-        body = bytes(buffer[: self._length])
-        del buffer[: self._length]
-        return body
+        piece = bytes(buffer[: self._left])
+        del buffer[: len(piece)]
+        self._left -= len(piece)
+        self.whole = self._left == 0
+        return piece
 
-    def end(self) -> None:
-        """The body was cut short."""
+    def may_end(self) -> bool:
+        """See `BodyDecoder.may_end`."""
+        return False
 
 
 class UntilCloseDecoder:
     """A body that ends with the connection (rule 4)."""
 
-    __slots__ = ("_body", "_limit")
+    __slots__ = ("_limit", "_size", "trailers", "whole")
 
     def __init__(self, limit: int | None) -> None:
-        self._body = bytearray()
         self._limit = limit
+        self._size = 0
+        self.whole = False
+        self.trailers = b""
 
-    def take(self, buffer: bytearray) -> None:
+    def take(self, buffer: bytearray) -> bytes:
         """See `BodyDecoder.take`."""
-        _check(len(self._body) + len(buffer), self._limit)
-        self._body += buffer
+        self._size += len(buffer)
+        _check(self._size, self._limit)
+        piece = bytes(buffer)
         buffer.clear()
+        return piece
 
-    def end(self) -> bytes:
-        """This is how it ends."""
-        return bytes(self._body)
+    def may_end(self) -> bool:
+        """See `BodyDecoder.may_end`."""
+        return True
 
 
 class ChunkedDecoder:
     """A body in pieces, each behind its size in hexadecimal (rule 2; RFC 9112, section 7.1)."""
 
-    __slots__ = ("_body", "_last", "_limit", "_size")
+    __slots__ = ("_in_trailers", "_left", "_limit", "_size", "trailers", "whole")
 
     def __init__(self, limit: int | None) -> None:
-        self._body = bytearray()
         self._limit = limit
-        self._size: int | None = None  # of the chunk that comes next; None while its line is not there
-        self._last = False  # the chunk of size 0 was there; trailers come next
+        self._size = 0  # of the body, as far as it was announced
+        self._left: int | None = None  # of the chunk that is being read; None while its line is not there
+        self._in_trailers = False  # the chunk of size 0 was there
+        self.whole = False
+        self.trailers = b""
 
-    def take(self, buffer: bytearray) -> bytes | None:
+    def take(self, buffer: bytearray) -> bytes:
         """See `BodyDecoder.take`."""
-        while not self._last:
-            if self._size is None:
+        pieces: list[bytes] = []
+        while not self._in_trailers:
+            if self._left is None:
                 line = _take_line(buffer, _MAX_CHUNK_LINE)
                 if line is None:
-                    return None
-                match = _CHUNK_LINE.fullmatch(line)
-                if match is None:
-                    raise RemoteProtocolError(f"{line[:40]!r} is not a chunk's size")
-                self._size = int(match[1], 16)
-                _check(len(self._body) + self._size, self._limit)
-                self._last = self._size == 0
-            elif len(buffer) < self._size + 2:
-                return None
+                    return b"".join(pieces)
+                self._begin_chunk(line)
+            elif self._left:
+                piece = bytes(buffer[: self._left])
+                pieces.append(piece)
+                del buffer[: len(piece)]
+                self._left -= len(piece)
+                if self._left:
+                    return b"".join(pieces)
+            elif len(buffer) < 2:
+                return b"".join(pieces)
+            elif not buffer.startswith(b"\r\n"):
+                raise RemoteProtocolError("a chunk is longer than its size says")
             else:
-                if not buffer.startswith(b"\r\n", self._size):
-                    raise RemoteProtocolError("a chunk is longer than its size says")
-                self._body += buffer[: self._size]
-                del buffer[: self._size + 2]
-                self._size = None
-        return self._take_trailers(buffer)
+                del buffer[:2]
+                self._left = None
+        self._take_trailers(buffer)
+        return b"".join(pieces)
 
-    def _take_trailers(self, buffer: bytearray) -> bytes | None:
+    def _begin_chunk(self, line: bytes) -> None:
+        match = _CHUNK_LINE.fullmatch(line)
+        if match is None:
+            raise RemoteProtocolError(f"{line[:40]!r} is not a chunk's size")
+        self._left = int(match[1], 16)
+        self._size += self._left
+        _check(self._size, self._limit)
+        self._in_trailers = self._left == 0
+
+    def _take_trailers(self, buffer: bytearray) -> None:
         if buffer.startswith(b"\r\n"):  # there are none
             del buffer[:2]
-            return bytes(self._body)
+            self.whole = True
+            return
         end = buffer.find(b"\r\n\r\n", 0, _MAX_TRAILERS) + 2
         if end < 2:
             if len(buffer) > _MAX_TRAILERS:
                 raise RemoteProtocolError(f"more than {_MAX_TRAILERS} bytes of trailers", status=431)
-            return None
+            return
         if not _TRAILERS.fullmatch(buffer, 0, end):
             raise RemoteProtocolError("malformed trailers")
+        self.trailers = bytes(buffer[:end])
+        self.whole = True
         del buffer[: end + 2]
-        return bytes(self._body)
 
-    def end(self) -> None:
-        """The body was cut short."""
+    def may_end(self) -> bool:
+        """See `BodyDecoder.may_end`."""
+        return False
 
 
 def _take_line(buffer: bytearray, limit: int) -> bytes | None:

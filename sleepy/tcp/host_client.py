@@ -16,16 +16,16 @@ When a connection is lost, its request may go to another, under these rules:
 import asyncio
 import ssl
 
+from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, NoFreeConnections
-from sleepy.tcp.http1 import Http1
-from sleepy.tcp.messages import Response
-from sleepy.tcp.peer_client import Exchange, PeerClient
+from sleepy.tcp.exchange import Exchange
+from sleepy.tcp.peer_client import PeerClient
 from sleepy.tcp.pool import ConnectionPool, PoolStrategy
 from sleepy.trace import Trace
 
 
-class HostClient(PeerClient):
+class HostClient(PeerClient[Q, A]):
     """A pool of connections to one peer.
 
     Args:
@@ -38,6 +38,9 @@ class HostClient(PeerClient):
         pool_strategy: ``lifo`` takes the connection used last, ``fifo`` the one idle longest (ConnPoolStrategy).
         max_attempts: How often an idempotent request is tried in all (MaxIdemponentCallAttempts).
         dial_timeout: The longest a dial may take, in seconds (DialTimeout).
+        read_timeout: How long an answer may take, from the sending of the request to its last byte, in seconds
+            (ReadTimeout).
+        write_timeout: How long the sending of a request may take, in seconds (WriteTimeout).
         max_response_body_size: The longest body accepted, in bytes (MaxResponseBodySize); None for any.
         tls: Speak TLS, with this context (TLSConfig); None for plain TCP.
         codec: How requests and responses look as bytes; `Http1` if None.
@@ -58,21 +61,25 @@ class HostClient(PeerClient):
         pool_strategy: PoolStrategy = "lifo",
         max_attempts: int = 5,
         dial_timeout: float = 3.0,
+        read_timeout: float | None = None,
+        write_timeout: float | None = None,
         max_response_body_size: int | None = None,
         tls: ssl.SSLContext | None = None,
-        codec: Http1 | None = None,
+        codec: Codec[Q, A] | None = None,
         trace: Trace | None = None,
     ) -> None:
         super().__init__(
             addr,
             max_attempts=max_attempts,
             dial_timeout=dial_timeout,
+            read_timeout=read_timeout,
+            write_timeout=write_timeout,
             max_response_body_size=max_response_body_size,
             tls=tls,
             codec=codec,
             trace=trace,
         )
-        self._pool = ConnectionPool[Connection[Response], Exchange](
+        self._pool = ConnectionPool[Connection[A], Exchange[Q, A]](
             max_conns,
             max_idle_duration=max_idle_conn_duration,
             max_duration=max_conn_duration,
@@ -81,8 +88,8 @@ class HostClient(PeerClient):
         if max_conn_wait_timeout is not None and max_conn_wait_timeout < 0:
             raise ValueError(f"max_conn_wait_timeout is {max_conn_wait_timeout} s; 0 is not to wait, None is no limit")
         self._max_conn_wait_timeout = max_conn_wait_timeout
-        self._serving: dict[Connection[Response], Exchange] = {}
-        self._waits: dict[Exchange, asyncio.TimerHandle] = {}  # whose patience in line is limited
+        self._serving: dict[Connection[A], Exchange[Q, A]] = {}
+        self._waits: dict[Exchange[Q, A], asyncio.TimerHandle] = {}  # whose patience in line is limited
         self._cleaner: asyncio.TimerHandle | None = None
 
     @property
@@ -118,12 +125,20 @@ class HostClient(PeerClient):
             self._cleaner = None
 
     # --8<-- [start:submit]
-    def _submit(self, exchange: Exchange) -> None:
+    def _submit(self, exchange: Exchange[Q, A]) -> None:
+        connection = self._pool.acquire(asyncio.get_running_loop().time())
+        if connection is not None:
+            self._serve(exchange, connection)
+            return
         self._pool.enter(exchange)
         self._settle()
         patience = self._max_conn_wait_timeout
         if patience is not None and exchange.connection is None and not self._pool.is_dialing_for(exchange):
             self._waits[exchange] = asyncio.get_running_loop().call_later(patience, self._wait_is_over, exchange)
+
+    def _serve(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
+        self._serving[connection] = exchange
+        self._send(exchange, connection)
 
     def _settle(self) -> None:
         """Do what the pool decides."""
@@ -133,8 +148,7 @@ class HostClient(PeerClient):
             connection.close()
         for exchange, connection in orders.serve:
             self._stop_waiting(exchange)
-            self._serving[connection] = exchange
-            self._send(exchange, connection)
+            self._serve(exchange, connection)
         for _ in range(orders.dials):
             self._dial(self._opened, self._dial_failed)
         expiry = self._pool.next_expiry(loop.time()) if self._cleaner is None else None
@@ -143,7 +157,7 @@ class HostClient(PeerClient):
 
     # --8<-- [end:submit]
 
-    def _opened(self, connection: Connection[Response]) -> None:
+    def _opened(self, connection: Connection[A]) -> None:
         self._pool.dialed(connection, asyncio.get_running_loop().time())
         self._settle()
 
@@ -153,25 +167,38 @@ class HostClient(PeerClient):
             exchange.fail(error)
         self._settle()
 
-    def received(self, connection: Connection[Response], message: Response) -> None:
+    def received(self, connection: Connection[A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
-        self._serving.pop(connection).succeed(message)
-        # An answer can come before the whole request was taken: the rest is of no use, and in the way of the next.
-        usable = message.keep_alive and not connection.unsent
+        exchange = self._serving[connection]
+        if exchange.body is None:
+            self._finish(exchange, connection)
+        exchange.succeed(message)
+
+    def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], *, whole: bool) -> None:
+        self._forget(exchange)
+        if whole:
+            self._finish(exchange, connection)
+
+    def _finish(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
+        """The answer is whole: let the connection serve again, if it can."""
+        del self._serving[connection]
+        usable = self._connections[connection].keep_alive and not self._stop_sending(exchange)
         if not (usable and self._pool.release(connection, asyncio.get_running_loop().time())):
             self._pool.discard(connection)
             connection.abort()
-        self._settle()
+        if self._pool.waiting_count:
+            self._settle()
 
-    def _lost(self, connection: Connection[Response], error: Exception) -> None:
+    def _lost(self, connection: Connection[A], error: Exception) -> None:
         self._pool.discard(connection)
         exchange = self._serving.pop(connection, None)
         if exchange is not None:
+            self._stop_sending(exchange)
             self._retry_or_fail(exchange, error)
         self._settle()
 
     # --8<-- [start:retry]
-    def _retry_or_fail(self, exchange: Exchange, error: Exception) -> None:
+    def _retry_or_fail(self, exchange: Exchange[Q, A], error: Exception) -> None:
         if isinstance(error, ConnectionClosed) and error.stale:  # rule 3
             self.close_idle_connections()
         self._count_failure(exchange, error)
@@ -179,30 +206,32 @@ class HostClient(PeerClient):
             exchange.fail(error)
             return
         exchange.connection = None
-        self._note("request.retried", exchange, error=repr(error))
+        if self._trace is not None:
+            self._trace("request.retried", id=exchange.id, error=repr(error))
         self._submit(exchange)
 
     # --8<-- [end:retry]
 
-    def _abandon(self, exchange: Exchange) -> None:
+    def _abandon(self, exchange: Exchange[Q, A]) -> None:
         connection = exchange.connection
         self._stop_waiting(exchange)
         if connection is None:
             self._pool.leave(exchange)
         elif self._serving.get(connection) is exchange:  # its answer may still come: nobody else must get it
             del self._serving[connection]
+            self._stop_sending(exchange)
             self._pool.discard(connection)
             connection.abort()  # and when it is lost the next in line gets the slot
 
-    def _is_dialing_for(self, exchange: Exchange) -> bool:
+    def _is_dialing_for(self, exchange: Exchange[Q, A]) -> bool:
         return self._pool.is_dialing_for(exchange)
 
-    def _stop_waiting(self, exchange: Exchange) -> None:
+    def _stop_waiting(self, exchange: Exchange[Q, A]) -> None:
         timer = self._waits.pop(exchange, None)
         if timer is not None:
             timer.cancel()
 
-    def _wait_is_over(self, exchange: Exchange) -> None:
+    def _wait_is_over(self, exchange: Exchange[Q, A]) -> None:
         self._abandon(exchange)
         exchange.fail(
             NoFreeConnections(

@@ -9,8 +9,8 @@ lines when somebody looks.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, Iterator, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 from sleepy.tcp.errors import LocalProtocolError
@@ -115,11 +115,15 @@ def _folded(headers: Headers) -> list[tuple[str, str]]:
     return [(name.lower(), value) for name, value in headers.items()]
 
 
+NO_HEADERS = Headers()
+
+
 def _as_headers(lines: "Headers | HeaderLines") -> Headers:
+    if not lines:
+        return NO_HEADERS
     return lines if isinstance(lines, Headers) else Headers(lines)
 
 
-@dataclass(slots=True, init=False)
 class Request:
     """What is asked.
 
@@ -128,22 +132,35 @@ class Request:
         url: An absolute URL, or just path and query: ``/search?q=1``.
         headers: Fields to send. ``Host``, ``Content-Length`` and ``User-Agent`` are added unless they are here.
         body: Bytes to send after the header.
+        stream: A body that comes piece by piece, instead of ``body``. It can be read only once, so such a request is never
+            sent again.
         idempotent: Whether it may be sent again when it is not known whether the peer has executed it. By default its
             method decides (RFC 9110, section 9.2.2).
 
     Attributes:
+        target: Path and query, as they stand in the request line (RFC 9112, section 3.2.1), or ``*``.
+        authority: Host and port that an absolute URL names; empty if the URL is only path and query.
+        version: On a received request, ``HTTP/1.1`` or ``HTTP/1.0``.
         keep_alive: On a received request, whether the peer will send another on the same connection.
+        trailers: On a received request, the fields behind a chunked body.
 
     Raises:
-        LocalProtocolError: The method is not a token, or the URL cannot be asked for (see `is_url`).
+        LocalProtocolError: The method is not a token, the URL cannot be asked for (see `is_url`), or there are two bodies.
     """
 
-    method: str
-    url: str
-    headers: Headers
-    body: bytes
-    idempotent: bool
-    keep_alive: bool
+    __slots__ = (
+        "authority",
+        "body",
+        "headers",
+        "idempotent",
+        "keep_alive",
+        "method",
+        "stream",
+        "target",
+        "trailers",
+        "url",
+        "version",
+    )
 
     def __init__(
         self,
@@ -152,55 +169,41 @@ class Request:
         headers: Headers | HeaderLines = (),
         body: bytes = b"",
         *,
+        stream: AsyncIterable[bytes] | None = None,
         idempotent: bool | None = None,
     ) -> None:
-        if not _TOKEN.fullmatch(method):
-            raise LocalProtocolError(f"{method!r} is not a method")
-        if not is_url(url):
-            raise LocalProtocolError(
-                f"{url!r} is no URL to ask for: it begins with / or http://host or https://host (credentials go into an "
-                "Authorization field), and what is not visible ASCII is percent-encoded"
-            )
-        self.method = method
+        self.method = _check_method(method)
         self.url = url
+        self.authority, self.target = _cut_url(url)
         self.headers = _as_headers(headers)
         self.body = body
+        self.stream = stream
         self.idempotent = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
         self.keep_alive = True
+        self.version = "HTTP/1.1"
+        self.trailers = NO_HEADERS
+        if stream is not None and body:
+            raise LocalProtocolError("a request has a body or a stream, not both")
 
-    @property
-    def target(self) -> str:
-        """Path and query, as they stand in the request line (RFC 9112, section 3.2.1), or ``*``."""
-        origin = _ORIGIN.match(self.url)
-        target = self.url[origin.end() :] if origin else self.url
-        target = target.partition("#")[0]  # a fragment is never sent (RFC 9110, section 7.1)
-        return target if target.startswith(("/", "*")) else f"/{target}"
-
-    @property
-    def authority(self) -> str:
-        """Host and port that an absolute URL names; empty if the URL is only path and query."""
-        origin = _ORIGIN.match(self.url)
-        return origin[1] if origin else ""
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.url}>"
 
 
-@dataclass(slots=True, init=False)
 class Response:
     """What is answered.
 
     Attributes:
         status: The status code, 100 to 599.
-        body: The whole body, with any transfer coding undone.
+        body: The whole body, with any transfer coding undone; empty if it is streamed.
+        stream: The body piece by piece, if it is streamed; None if it is not.
         headers: Its fields.
         reason: The phrase behind the status; the usual one unless given.
         keep_alive: Whether the connection may serve another request after this answer. A handler that sets it to False
             makes the server say ``Connection: close``.
+        trailers: On a received response, the fields behind a chunked body.
     """
 
-    status: int
-    body: bytes
-    headers: Headers
-    reason: str
-    keep_alive: bool
+    __slots__ = ("body", "headers", "keep_alive", "reason", "status", "stream", "trailers")
 
     def __init__(
         self,
@@ -209,13 +212,40 @@ class Response:
         headers: Headers | HeaderLines = (),
         reason: str | None = None,
         *,
+        stream: AsyncIterable[bytes] | None = None,
         keep_alive: bool = True,
     ) -> None:
         self.status = status
         self.body = body
-        self.headers = _as_headers(headers)
+        self.stream = stream
+        self.headers = headers if isinstance(headers, Headers) else _as_headers(headers)
         self.reason = usual_reason(status) if reason is None else reason
         self.keep_alive = keep_alive
+        self.trailers = NO_HEADERS
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.reason}, {len(self.body)} bytes>"
+
+
+@lru_cache(maxsize=64)
+def _check_method(method: str) -> str:
+    if not _TOKEN.fullmatch(method):
+        raise LocalProtocolError(f"{method!r} is not a method")
+    return method
+
+
+@lru_cache(maxsize=4096)
+def _cut_url(url: str) -> tuple[str, str]:
+    """Authority and target of a URL; most programs ask for the same few again and again."""
+    if not is_url(url):
+        raise LocalProtocolError(
+            f"{url!r} is no URL to ask for: it begins with / or http://host or https://host (credentials go into an "
+            "Authorization field), and what is not visible ASCII is percent-encoded"
+        )
+    origin = _ORIGIN.match(url)
+    target = url[origin.end() :] if origin else url
+    target = target.partition("#")[0]  # a fragment is never sent (RFC 9110, section 7.1)
+    return origin[1] if origin else "", target if target.startswith(("/", "*")) else f"/{target}"
 
 
 def is_url(url: str) -> bool:
@@ -223,6 +253,7 @@ def is_url(url: str) -> bool:
     return bool(_VISIBLE.fullmatch(url)) and (url.startswith("/") or url == "*" or bool(_ORIGIN.match(url)))
 
 
+@lru_cache(maxsize=600)
 def usual_reason(status: int) -> str:
     """The phrase RFC 9110 gives a status code; empty if it has none."""
     try:

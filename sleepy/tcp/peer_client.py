@@ -2,81 +2,56 @@
 
 A caller's request becomes an `Exchange`, and from then on everything happens by events: connections come and go, answers
 arrive, deadlines pass. How requests find connections is all that differs between one client and the next, so that is all a
-client adds (`_submit`, `_abandon`). Three promises hold for each of them:
+client adds (`_submit`, `_abandon`). Four promises hold for each of them:
 
 1. One deadline bounds the whole exchange, from the call to the last byte. Zero or less is past already: nothing is sent.
 2. However the exchange ends (an answer, an error, the deadline, the cancellation of the calling task), it is given up in
    the same way, by `_abandon`, and whatever it held is free again at once.
-3. `close` lets pending requests end for a while, then ends them, and returns when every connection and every task of the
+3. An answer that comes before the request was sent whole ends the sending (RFC 9110, section 10.1.1, and RFC 9112, section
+   9.5): the peer has seen enough. The connection is in the middle of a request, and is not used again.
+4. `close` lets pending requests end for a while, then ends them, and returns when every connection and every task of the
    client is gone.
 """
 
 import asyncio
 import itertools
+import math
 import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, cast
 
+from sleepy.tcp.codec import A, AnswerReader, Codec, Q
 from sleepy.tcp.connection import Connection
+from sleepy.tcp.deadlines import Deadlines
 from sleepy.tcp.dialer import Dialer
 from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, RemoteProtocolError, RequestTimeout
-from sleepy.tcp.http1 import Http1, ResponseReader
+from sleepy.tcp.exchange import Exchange
+from sleepy.tcp.http1 import Http1
 from sleepy.tcp.messages import HeaderLines, Headers, Request, Response
-from sleepy.trace import Trace, Value
+from sleepy.tcp.streams import IncomingBody
+from sleepy.trace import Trace
+
+_GO_AHEAD = 1.0  # seconds to wait for a 100 (Continue) that may never come (RFC 9110, section 10.1.1)
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """A request on its way to its answer.
-
-    Attributes:
-        id: Its number with its client, for traces.
-        request: What is asked.
-        data: The same as bytes.
-        answer: What the caller awaits.
-        connection: Where it was sent, once it was.
-        failures: How often it failed in a way that counts against ``max_attempts``.
-        was_stale: Whether it met a connection that the peer had closed while it was idle.
-    """
-
-    id: int
-    request: Request
-    data: bytes
-    answer: asyncio.Future[Response]
-    connection: Connection[Response] | None = None
-    failures: int = 0
-    was_stale: bool = False
-
-    @property
-    def idempotent(self) -> bool:
-        """Whether it may be sent twice."""
-        return self.request.idempotent
-
-    def succeed(self, response: Response) -> None:
-        """Give the caller his answer, unless he has given up."""
-        if not self.answer.done():
-            self.answer.set_result(response)
-
-    def fail(self, error: Exception) -> None:
-        """Give the caller an error, unless he has given up."""
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-class PeerClient:
+class PeerClient(Generic[Q, A]):
     """A client to one peer; see `HostClient` and `PipelineClient`.
 
     Args:
         addr: ``host:port``, or several with commas between.
         max_attempts: How often an idempotent request is tried in all.
         dial_timeout: The longest a dial may take, in seconds.
+        read_timeout: The longest an answer may take, from the sending of the request to its last byte, in seconds.
+        write_timeout: The longest the sending of a request may take, in seconds.
         max_response_body_size: The longest body accepted, in bytes; None for any.
         tls: Speak TLS, with this context; None for plain TCP.
-        codec: How requests and responses look as bytes.
+        codec: How requests and answers look as bytes.
         trace: Is told what happens; None for nobody.
     """
+
+    _batches = False  # whether one connection gets several requests in one turn of the event loop
 
     def __init__(
         self,
@@ -84,48 +59,67 @@ class PeerClient:
         *,
         max_attempts: int,
         dial_timeout: float,
+        read_timeout: float | None,
+        write_timeout: float | None,
         max_response_body_size: int | None,
         tls: ssl.SSLContext | None,
-        codec: Http1 | None,
+        codec: Codec[Q, A] | None,
         trace: Trace | None,
     ) -> None:
         for name, value, least in (
             ("max_attempts", max_attempts, 1),
             ("dial_timeout", dial_timeout, 0.001),
+            ("read_timeout", read_timeout, 0.001),
+            ("write_timeout", write_timeout, 0.001),
             ("max_response_body_size", max_response_body_size, 0),
         ):
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}; the least is {least}")
         self._dialer = Dialer(addr, tls=tls, timeout=dial_timeout)
         self._authority = addr.partition(",")[0].strip()
+        self._read_timeout = read_timeout
+        self._write_timeout = write_timeout
         self._max_response_body_size = max_response_body_size
         self._max_attempts = max_attempts
-        self._codec = Http1() if codec is None else codec
+        self._codec = cast("Codec[Q, A]", Http1()) if codec is None else codec  # Q and A are HTTP's then
         self._trace = trace
         self._closed = False
         self._ids = itertools.count()
         self._numbers = itertools.count()
-        self._exchanges: set[Exchange] = set()
-        self._connections: dict[Connection[Response], ResponseReader] = {}
+        self._deadlines = Deadlines[Exchange[Q, A]]()
+        self._timer: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Event | None = None
+        self._connections: dict[Connection[A], AnswerReader[Q, A]] = {}
         self._dials: set[asyncio.Task[None]] = set()
 
     @property
     def pending_requests(self) -> int:
         """Requests that have been asked and not been answered (fasthttp: PendingRequests)."""
-        return len(self._exchanges)
+        return len(self._deadlines)
 
-    async def get(self, url: str, *, headers: Headers | HeaderLines = (), timeout: float | None = None) -> Response:
+    async def get(
+        self: "PeerClient[Request, Response]",
+        url: str,
+        *,
+        headers: Headers | HeaderLines = (),
+        timeout: float | None = None,
+    ) -> Response:
         """Ask with GET; see `do`."""
         return await self.do(Request("GET", url, headers), timeout=timeout)
 
     async def post(
-        self, url: str, body: bytes = b"", *, headers: Headers | HeaderLines = (), timeout: float | None = None
+        self: "PeerClient[Request, Response]",
+        url: str,
+        body: bytes = b"",
+        *,
+        headers: Headers | HeaderLines = (),
+        timeout: float | None = None,
     ) -> Response:
         """Ask with POST; see `do`."""
         return await self.do(Request("POST", url, headers, body), timeout=timeout)
 
     # --8<-- [start:do]
-    async def do(self, request: Request, *, timeout: float | None = None) -> Response:
+    async def do(self, request: Q, *, timeout: float | None = None) -> A:
         """Send a request and wait for its answer.
 
         Args:
@@ -143,39 +137,57 @@ class PeerClient:
             OSError: No connection could be made.
             RuntimeError: The client is closed.
         """
-        if self._closed:
-            raise RuntimeError("this client is closed")
-        if timeout is not None and timeout <= 0:
-            raise RequestTimeout("queue", timeout)
-        loop = asyncio.get_running_loop()
-        data = self._codec.encode_request(request, self._authority)
-        exchange = Exchange(next(self._ids), request, data, loop.create_future())
-        timer = None if timeout is None else loop.call_later(timeout, self._time_out, exchange, timeout)
-        self._exchanges.add(exchange)
+        exchange = self._begin(request, timeout)
         try:
-            self._note("request.queued", exchange, target=request.target)
+            self._submit(exchange)
+            answer = await exchange.answer
+        except BaseException as error:
+            self._give_up(exchange, error)
+            raise
+        self._forget(exchange)
+        if self._trace is not None:
+            self._trace("request.done", id=exchange.id, **self._codec.facts(answer))
+        return answer
+
+    # --8<-- [end:do]
+
+    @asynccontextmanager
+    async def stream(
+        self: "PeerClient[Request, Response]", request: Request, *, timeout: float | None = None
+    ) -> AsyncGenerator[Response, None]:
+        """Send a request; enter with its answer as soon as its head is there, and its body as ``response.stream``.
+
+        The deadline holds until the last byte of the body. On leaving, what was not read of it is thrown away.
+
+        Raises:
+            Exception: What `do` raises; in the middle of the body, by way of ``response.stream``.
+        """
+        exchange = self._begin(request, timeout, streamed=True)
+        try:
             self._submit(exchange)
             response = await exchange.answer
         except BaseException as error:
-            self._abandon(exchange)
-            self._note("request.failed", exchange, error=repr(error))
+            self._give_up(exchange, error)
             raise
+        try:
+            yield response
         finally:
-            self._exchanges.discard(exchange)
-            if timer is not None:
-                timer.cancel()
-        self._note("request.done", exchange, status=response.status)
-        return response
-
-    # --8<-- [end:do]
+            if exchange.body is not None:
+                exchange.body.close()
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds."""
         self._closed = True
-        if self._exchanges:
-            await asyncio.wait([exchange.answer for exchange in self._exchanges], timeout=timeout)
-        for exchange in list(self._exchanges):
+        if self._deadlines:
+            self._drained = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._drained.wait()
+        for exchange in self._deadlines.items:
+            self._abandon(exchange)
             exchange.fail(ConnectionClosed("this client was closed before the answer came"))
+        if self._timer is not None:
+            self._timer.cancel()
         for dial in self._dials:
             dial.cancel()
         await asyncio.gather(*self._dials, return_exceptions=True)
@@ -195,29 +207,64 @@ class PeerClient:
 
     # What a client adds:
 
-    def _submit(self, exchange: Exchange) -> None:
+    def _submit(self, exchange: Exchange[Q, A]) -> None:
         """Find a connection for ``exchange``, now or later."""
         raise NotImplementedError
 
-    def _abandon(self, exchange: Exchange) -> None:
+    def _abandon(self, exchange: Exchange[Q, A]) -> None:
         """Free whatever ``exchange`` holds: nobody waits for its answer any more. May be called again."""
         raise NotImplementedError
 
-    def _is_dialing_for(self, exchange: Exchange) -> bool:
+    def _is_dialing_for(self, exchange: Exchange[Q, A]) -> bool:
         """Whether ``exchange`` waits for a dial that is under way."""
         raise NotImplementedError
 
-    def _lost(self, connection: Connection[Response], error: Exception) -> None:
+    def _lost(self, connection: Connection[A], error: Exception) -> None:
         """``connection`` is no more; ``error`` is what its exchanges would fail with."""
         raise NotImplementedError
 
-    def received(self, connection: Connection[Response], message: Response) -> None:
+    def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], *, whole: bool) -> None:
+        """The streamed answer of ``exchange`` has ended."""
+        raise NotImplementedError
+
+    def received(self, connection: Connection[A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         raise NotImplementedError
 
     # What it builds on:
 
-    def _dial(self, opened: Callable[[Connection[Response]], None], failed: Callable[[Exception], None]) -> None:
+    def _begin(self, request: Q, timeout: float | None, *, streamed: bool = False) -> Exchange[Q, A]:
+        if self._closed:
+            raise RuntimeError("this client is closed")
+        if timeout is not None and timeout <= 0:
+            raise RequestTimeout("queue", timeout)
+        loop = asyncio.get_running_loop()
+        data = self._codec.encode_request(request, self._authority)
+        exchange = Exchange[Q, A](next(self._ids), request, data, loop.create_future())
+        exchange.idempotent = self._codec.is_idempotent(request)
+        exchange.streamed = streamed
+        if timeout is not None:
+            exchange.timeout = timeout
+            exchange.deadline = loop.time() + timeout
+        if self._deadlines.set(exchange, exchange.deadline):
+            self._set_timer()
+        if self._trace is not None:
+            self._trace("request.queued", id=exchange.id, target=self._codec.describe(request))
+        return exchange
+
+    def _forget(self, exchange: Exchange[Q, A]) -> None:
+        """The exchange is over."""
+        self._deadlines.discard(exchange)
+        if self._drained is not None and not self._deadlines:
+            self._drained.set()
+
+    def _give_up(self, exchange: Exchange[Q, A], error: BaseException) -> None:
+        self._abandon(exchange)
+        self._forget(exchange)
+        if self._trace is not None:
+            self._trace("request.failed", id=exchange.id, error=repr(error))
+
+    def _dial(self, opened: Callable[[Connection[A]], None], failed: Callable[[Exception], None]) -> None:
         """Dial in a task of its own, which outlives the exchange that it was started for."""
         task = asyncio.get_running_loop().create_task(self._dial_now(opened, failed))
         self._dials.add(task)
@@ -229,10 +276,8 @@ class PeerClient:
 
         task.add_done_callback(ended)
 
-    async def _dial_now(
-        self, opened: Callable[[Connection[Response]], None], failed: Callable[[Exception], None]
-    ) -> None:
-        reader = self._codec.response_reader(self._max_response_body_size)
+    async def _dial_now(self, opened: Callable[[Connection[A]], None], failed: Callable[[Exception], None]) -> None:
+        reader = self._codec.answer_reader(self._max_response_body_size)
         number = next(self._numbers)
         try:
             connection = await self._dialer.dial(lambda: Connection(self, reader, number))
@@ -248,51 +293,118 @@ class PeerClient:
             self._trace("connection.dialed", connection=number, address=f"{address[0]}:{address[1]}")
         opened(connection)
 
-    def _send(self, exchange: Exchange, connection: Connection[Response]) -> None:
-        self._connections[connection].expect(exchange.request)
+    def _send(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
+        """Send a request, and begin to send what follows it."""
         exchange.connection = connection
-        connection.write(exchange.data)
-        self._note("request.sent", exchange, connection=connection.number)
+        body = self._codec.body_of(exchange.request)
+        if body is not None:
+            self._send_body(exchange, connection, body)
+        if exchange.streamed:
+            exchange.body = IncomingBody(connection, lambda whole: self._body_ended(exchange, connection, whole=whole))
+        self._connections[connection].expect(exchange.request, exchange.body, exchange.interim if body else None)
+        if self._batches:
+            connection.write(exchange.data)
+        else:
+            connection.write_through(exchange.data)
+        if self._read_timeout is not None or self._write_timeout is not None:
+            exchange.sent_at = asyncio.get_running_loop().time()
+            self._limit(exchange, self._read_timeout if self._write_timeout is None else self._write_timeout)
+        if self._trace is not None:
+            self._trace("request.sent", id=exchange.id, connection=connection.number)
 
-    def _count_failure(self, exchange: Exchange, error: Exception) -> None:
+    def _send_body(
+        self, exchange: Exchange[Q, A], connection: Connection[A], body: AsyncGenerator[bytes, None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        if self._codec.awaits_go_ahead(exchange.request):
+            exchange.go_ahead = loop.create_future()
+
+        async def send() -> None:
+            try:
+                if exchange.go_ahead is not None:
+                    await asyncio.wait([exchange.go_ahead], timeout=_GO_AHEAD)
+                async with aclosing(body):
+                    async for piece in body:
+                        connection.write(piece)
+                        await connection.drain()
+            except Exception as error:  # noqa: BLE001 -- whatever the caller's own stream raises is the caller's
+                self._abandon(exchange)
+                exchange.fail(error)
+
+        exchange.sender = loop.create_task(send())
+
+    def _stop_sending(self, exchange: Exchange[Q, A]) -> bool:
+        """The answer is there, or nobody wants it. True if the request has not been sent whole (promise 3)."""
+        if exchange.sender is None or exchange.sender.done():
+            return exchange.connection is not None and exchange.connection.unsent > 0
+        exchange.sender.cancel()
+        return True
+
+    def _count_failure(self, exchange: Exchange[Q, A], error: Exception) -> None:
         """An attempt has failed. The first that met a stale connection is not held against the request."""
         if isinstance(error, ConnectionClosed) and error.stale and not exchange.was_stale:
             exchange.was_stale = True
         else:
             exchange.failures += 1
 
-    def _may_repeat(self, exchange: Exchange, error: Exception) -> bool:
+    def _may_repeat(self, exchange: Exchange[Q, A], error: Exception) -> bool:
         """Whether an attempt is left, and a point in it: an answer that was too large would be too large again."""
         return exchange.failures < self._max_attempts and not isinstance(error, BodyTooLarge)
 
-    def _time_out(self, exchange: Exchange, timeout: float) -> None:
-        error = RequestTimeout(self._phase(exchange), timeout)
+    # Deadlines:
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(self._deadlines.next_check, self._check_deadlines)
+
+    def _check_deadlines(self) -> None:
+        self._timer = None
+        now = asyncio.get_running_loop().time()
+        for exchange in self._deadlines.expired(now):
+            self._time_out(exchange, now)
+        if self._deadlines.next_check < math.inf:
+            self._set_timer()
+
+    def _limit(self, exchange: Exchange[Q, A], timeout: float | None) -> None:
+        """From the sending on, the next phase of ``exchange`` may take ``timeout`` seconds."""
+        limit = math.inf if timeout is None else exchange.sent_at + timeout
+        if self._deadlines.set(exchange, min(exchange.deadline, limit)):
+            self._set_timer()
+
+    def _time_out(self, exchange: Exchange[Q, A], now: float) -> None:
+        phase, timeout = self._phase(exchange), exchange.timeout
+        if now < exchange.deadline:  # then it is a limit on the phase
+            writing = phase == "write" and self._write_timeout is not None
+            timeout = (self._write_timeout if writing else self._read_timeout) or math.inf
+            if now < exchange.sent_at + timeout:
+                self._limit(exchange, timeout)  # the next phase has its own
+                return
+        error = RequestTimeout(phase, timeout)
         self._abandon(exchange)  # now, not when the caller's task runs: nothing may be sent for it any more
         exchange.fail(error)
 
-    def _phase(self, exchange: Exchange) -> str:
-        if exchange.connection is not None:
-            return "read"
+    def _phase(self, exchange: Exchange[Q, A]) -> str:
+        connection = exchange.connection
+        if connection is not None:
+            sending = exchange.sender is not None and not exchange.sender.done()
+            return "write" if sending or connection.unsent else "read"
         return "dial" if self._is_dialing_for(exchange) else "queue"
-
-    def _note(self, name: str, exchange: Exchange, **fields: Value) -> None:
-        if self._trace is not None:
-            self._trace(name, id=exchange.id, **fields)
 
     # What a connection tells its owner:
 
-    def made(self, connection: Connection[Response]) -> None:
+    def made(self, connection: Connection[A]) -> None:
         """See `sleepy.tcp.connection.Owner`; it is ours once the dial is over."""
 
-    def confused(self, connection: Connection[Response], error: RemoteProtocolError) -> None:
+    def confused(self, connection: Connection[A], error: RemoteProtocolError) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         connection.abort(error)
 
-    def ended(self, connection: Connection[Response]) -> bool:  # noqa: ARG002 -- the protocol's signature
+    def ended(self, connection: Connection[A]) -> bool:  # noqa: ARG002 -- the protocol's signature
         """See `sleepy.tcp.connection.Owner`."""
         return False
 
-    def lost(self, connection: Connection[Response], error: Exception | None) -> None:
+    def lost(self, connection: Connection[A], error: Exception | None) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         reader = self._connections.pop(connection, None)
         if reader is None:

@@ -84,9 +84,9 @@ class ConnectionPool(Generic[C, W]):
         for name, duration in (("max_idle_duration", max_idle_duration), ("max_duration", max_duration)):
             if duration is not None and duration <= 0:
                 raise ValueError(f"{name} of {duration} s would close every connection at once; None means no limit")
-        self._max_idle_duration = max_idle_duration
-        self._max_duration = max_duration
-        self._strategy = strategy
+        self._max_idle_duration = math.inf if max_idle_duration is None else max_idle_duration
+        self._max_duration = math.inf if max_duration is None else max_duration
+        self._lifo = strategy == "lifo"
         self._born: dict[C, float] = {}  # every open connection, and since when it is open
         self._idle: dict[C, float] = {}  # those that serve nobody, and since when; in the order of their release
         self._line: deque[W] = deque()
@@ -125,6 +125,20 @@ class ConnectionPool(Generic[C, W]):
         return len(self._line)
 
     # --8<-- [start:acquire]
+    def acquire(self, now: float) -> C | None:
+        """Take an idle connection, if nobody stands in line for it; None if there is none: then `enter` and `settle`.
+
+        Args:
+            now: The present, in seconds.
+        """
+        if self._line or not self._idle:  # rule 4
+            return None
+        connection = self._next_idle()
+        if connection.closing or self._outlived(connection, now):  # rule 5: `settle` looks further
+            return None
+        del self._idle[connection]
+        return connection
+
     def enter(self, caller: W) -> None:
         """Stand in line for a connection. `settle` says who is served."""
         self._line.append(caller)
@@ -175,7 +189,8 @@ class ConnectionPool(Generic[C, W]):
 
     def release(self, connection: C, now: float) -> bool:
         """A connection has done its work. True if it may serve again; False if it is too old, or unknown: close it."""
-        if connection not in self._born or self._life_end(connection) <= now:
+        born = self._born.get(connection)
+        if born is None or born + self._max_duration <= now:
             self.discard(connection)
             return False
         self._idle[connection] = now
@@ -205,8 +220,6 @@ class ConnectionPool(Generic[C, W]):
 
         Before then no connection outlives its time, not even one that becomes idle meanwhile.
         """
-        if self._max_idle_duration is None and self._max_duration is None:
-            return None
         ends = [end for connection in self._born if (end := self._end(connection, now)) < math.inf]
         return min(ends, default=None)
 
@@ -215,19 +228,18 @@ class ConnectionPool(Generic[C, W]):
         return caller in islice(self._line, self._dialing)
 
     def _next_idle(self) -> C:
-        return next(reversed(self._idle) if self._strategy == "lifo" else iter(self._idle))
-
-    def _life_end(self, connection: C) -> float:
-        return math.inf if self._max_duration is None else self._born[connection] + self._max_duration
+        return next(reversed(self._idle) if self._lifo else iter(self._idle))
 
     def _end(self, connection: C, now: float) -> float:
         """When it outlives its time, if it stands idle from now on (or does already)."""
-        life_end = self._life_end(connection)
+        life_end = self._born[connection] + self._max_duration
         if life_end <= now and connection not in self._idle:
             life_end = math.inf  # busy: it is closed when it is released
-        idle_since = self._idle.get(connection, now)
-        idle_end = math.inf if self._max_idle_duration is None else idle_since + self._max_idle_duration
-        return min(life_end, idle_end)
+        return min(life_end, self._idle.get(connection, now) + self._max_idle_duration)
 
     def _outlived(self, connection: C, now: float) -> bool:
-        return self._end(connection, now) <= now
+        """Whether an idle connection has."""
+        return (
+            now >= self._idle[connection] + self._max_idle_duration
+            or now >= self._born[connection] + self._max_duration
+        )

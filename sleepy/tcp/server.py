@@ -16,22 +16,21 @@ import asyncio
 import itertools
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from types import TracebackType
-from typing import Self
+from typing import Generic, NamedTuple, Self, cast
 
+from sleepy.tcp.codec import A, Codec, Q, RequestReader
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import RemoteProtocolError
 from sleepy.tcp.http1 import Http1
-from sleepy.tcp.messages import Request, Response
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 _log = logging.getLogger("sleepy.tcp")
 
 
-class Server:
-    """An HTTP/1.1 server; an async context manager that serves while it is entered.
+class Server(Generic[Q, A]):
+    """A server for the peers of these clients; an async context manager that serves while it is entered.
 
     Args:
         handler: Is awaited with each request and returns the response.
@@ -50,11 +49,11 @@ class Server:
 
     def __init__(
         self,
-        handler: Handler,
+        handler: Callable[[Q], Awaitable[A]],
         host: str = "127.0.0.1",
         port: int = 0,
         *,
-        codec: Http1 | None = None,
+        codec: Codec[Q, A] | None = None,
         max_request_body_size: int | None = 4 * 1024 * 1024,
         max_queued_requests: int = 64,
         idle_timeout: float | None = 60.0,
@@ -67,13 +66,13 @@ class Server:
         self._handler = handler
         self._host = host
         self._port = port
-        self._codec = Http1() if codec is None else codec
+        self._codec = cast("Codec[Q, A]", Http1()) if codec is None else codec  # Q and A are HTTP's then
         self._max_request_body_size = max_request_body_size
         self._max_queued_requests = max_queued_requests
         self._idle_timeout = idle_timeout
         self._drain_timeout = drain_timeout
         self._numbers = itertools.count()
-        self._sessions: set[_Session] = set()
+        self._sessions: set[_Session[Q, A]] = set()
         self._server: asyncio.Server | None = None
         self._closed = False
 
@@ -120,46 +119,54 @@ class Server:
         await asyncio.gather(*ends)
         await server.wait_closed()
 
-    def _accept(self) -> Connection[Request]:
-        session = _Session(
+    def _accept(self) -> Connection[Q]:
+        session = _Session[Q, A](
             self._handler,
             self._codec,
+            self._codec.request_reader(self._max_request_body_size),
             self._enter,
             self._sessions.discard,
             self._max_queued_requests,
             self._idle_timeout,
         )
-        reader = self._codec.request_reader(self._max_request_body_size)
-        session.connection = Connection(session, reader, next(self._numbers))
+        session.connection = Connection(session, session.requests, next(self._numbers))
         return session.connection
 
-    def _enter(self, session: "_Session") -> None:
+    def _enter(self, session: "_Session[Q, A]") -> None:
         self._sessions.add(session)
         if self._closed:  # between the accepting and the making
             session.connection.abort()
 
 
-class _Session:
+class _Reply(NamedTuple):
+    data: bytes
+    body: AsyncGenerator[bytes, None] | None  # what follows
+    keep_alive: bool  # whether another may follow
+
+
+class _Session(Generic[Q, A]):
     """One connection's requests and the task that answers them."""
 
-    connection: Connection[Request]
+    connection: Connection[Q]
 
     def __init__(
         self,
-        handler: Handler,
-        codec: Http1,
-        enter: "Callable[[_Session], None]",
-        leave: "Callable[[_Session], None]",
+        handler: Callable[[Q], Awaitable[A]],
+        codec: Codec[Q, A],
+        requests: RequestReader[Q],
+        enter: "Callable[[_Session[Q, A]], None]",
+        leave: "Callable[[_Session[Q, A]], None]",
         max_queued: int,
         idle_timeout: float | None,
     ) -> None:
         self._handler = handler
         self._codec = codec
+        self.requests = requests
         self._enter = enter
         self._leave = leave
         self._max_queued = max_queued
         self._idle_timeout = idle_timeout
-        self._queue: deque[Request | RemoteProtocolError] = deque()
+        self._queue: deque[tuple[Q | RemoteProtocolError, bool]] = deque()  # and whether another may follow
         self._reading = True
         self._handling = False
         self._no_more = False  # no request is taken any more; the connection is finished when the queue is empty
@@ -174,52 +181,61 @@ class _Session:
         """Answer what is queued, in order."""
         try:
             while self._queue:
-                request = self._queue.popleft()
+                request, keep_alive = self._queue.popleft()
                 self._read_if_room()
                 if isinstance(request, RemoteProtocolError):
-                    data, keep_alive = self._last_word(request), False
+                    reply = self._excuse(request, None, keep_alive=False)
                 else:
-                    data, keep_alive = await self._answer(request)
-                self._active_at = self._loop.time()
-                self.connection.write(data)
-                if not keep_alive:
+                    reply = await self._answer(request, keep_alive=keep_alive)
+                await self._send(reply)
+                if not reply.keep_alive:
                     self._queue.clear()
                     self._no_more = True
-                    break
-                await self.connection.drain()
         except BaseException:  # a handler was cancelled: those behind must not get their answers in its place
             self.connection.abort()
             raise
         if self._no_more:
             self.connection.finish()
 
-    async def _answer(self, request: Request) -> tuple[bytes, bool]:
-        """Ask the handler; give the bytes of its answer, and whether another may follow."""
+    async def _answer(self, request: Q, *, keep_alive: bool) -> "_Reply":
+        """Ask the handler; whatever it raises is answered, too."""
         self._handling = True
         try:
-            return self._encode(await self._handler(request), request)
-        except Exception:  # noqa: BLE001 -- whatever a handler raises is answered
-            _log.exception("the handler failed on %s %s", request.method, request.url)
-            return self._encode(Response(500), request)
+            return self._reply(await self._handler(request), request, keep_alive=keep_alive)
+        except Exception as error:  # noqa: BLE001 -- see above
+            _log.exception("the handler failed on %r", request)
+            return self._excuse(error, request, keep_alive=keep_alive)
         finally:
             self._handling = False
 
     # --8<-- [end:serve]
 
-    def _encode(self, response: Response, request: Request) -> tuple[bytes, bool]:
+    def _excuse(self, error: Exception, request: Q | None, *, keep_alive: bool) -> "_Reply":
+        answer = self._codec.answer_to(error, request)
+        if answer is None:
+            return _Reply(b"", None, keep_alive=False)
+        return self._reply(answer, request, keep_alive=keep_alive)
+
+    def _reply(self, answer: A, request: Q | None, *, keep_alive: bool) -> "_Reply":
         last = self._no_more and not self._queue
-        wanted = request.keep_alive and response.keep_alive and "close" not in response.headers.tokens("connection")
-        keep_alive = wanted and not last
-        return self._codec.encode_response(response, request, keep_alive=keep_alive), keep_alive
+        keep_alive = keep_alive and not last and self._codec.can_follow(answer, request)
+        data = self._codec.encode_answer(answer, request, keep_alive=keep_alive)
+        return _Reply(data, self._codec.body_of_answer(answer, request), keep_alive)
 
-    def _last_word(self, error: RemoteProtocolError) -> bytes:
-        text = f"{error}\n".encode("ascii", "replace")
-        response = Response(error.status, text, {"content-type": "text/plain"})
-        return self._codec.encode_response(response, Request("GET", "/"), keep_alive=False)
-
-    def _enqueue(self, request: Request | RemoteProtocolError) -> None:
+    async def _send(self, reply: "_Reply") -> None:
         self._active_at = self._loop.time()
-        self._queue.append(request)
+        self.connection.write(reply.data)
+        if reply.body is not None:
+            async with aclosing(reply.body):
+                async for piece in reply.body:
+                    self.connection.write(piece)
+                    await self.connection.drain()
+        if reply.keep_alive:
+            await self.connection.drain()
+
+    def _enqueue(self, request: Q | RemoteProtocolError, *, keep_alive: bool) -> None:
+        self._active_at = self._loop.time()
+        self._queue.append((request, keep_alive))
         self._read_if_room()
         if self._task is None or self._task.done():
             self._task = self._loop.create_task(self._serve())
@@ -263,27 +279,27 @@ class _Session:
 
     # What the connection tells its owner:
 
-    def made(self, connection: Connection[Request]) -> None:  # noqa: ARG002 -- it has only one
+    def made(self, connection: Connection[Q]) -> None:  # noqa: ARG002 -- it has only one
         """See `sleepy.tcp.connection.Owner`."""
         self._enter(self)
         self._watch()
 
-    def received(self, connection: Connection[Request], message: Request) -> None:  # noqa: ARG002
+    def received(self, connection: Connection[Q], message: Q) -> None:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`."""
-        self._enqueue(message)
+        self._enqueue(message, keep_alive=self.requests.keep_alive)
 
-    def confused(self, connection: Connection[Request], error: RemoteProtocolError) -> None:  # noqa: ARG002
+    def confused(self, connection: Connection[Q], error: RemoteProtocolError) -> None:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`: the fault is answered when its turn comes."""
-        self._enqueue(error)
+        self._enqueue(error, keep_alive=False)
         self._no_more = True
         self._read_if_room()
 
-    def ended(self, connection: Connection[Request]) -> bool:  # noqa: ARG002
+    def ended(self, connection: Connection[Q]) -> bool:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`: what was asked before the end is still answered."""
         self._no_more = True
         return self._task is not None and not self._task.done()
 
-    def lost(self, connection: Connection[Request], error: Exception | None) -> None:  # noqa: ARG002
+    def lost(self, connection: Connection[Q], error: Exception | None) -> None:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`."""
         self._leave(self)
         self._queue.clear()

@@ -26,11 +26,12 @@ def choose(
 def pour(decoder: BodyDecoder, *pieces: bytes) -> tuple[bytes | None, bytes]:
     """Show a decoder the pieces as they come; give the body, if it was whole, and what was left behind it."""
     buffer = bytearray()
-    body = None
+    body = b""
     for piece in pieces:
         buffer += piece
-        body = decoder.take(buffer) if body is None else body
-    return body, bytes(buffer)
+        if not decoder.whole:
+            body += decoder.take(buffer)
+    return body if decoder.whole else None, bytes(buffer)
 
 
 def each_byte(data: bytes) -> list[bytes]:
@@ -132,21 +133,35 @@ def test_rule_3_what_is_no_length_is_refused(lengths: list[str]) -> None:
 
 
 def test_rule_3_a_body_may_come_in_pieces() -> None:
-    assert pour(choose(["5"]), *each_byte(b"1234")) == (None, b"1234")
+    assert pour(choose(["5"]), *each_byte(b"1234")) == (None, b"")
     assert pour(choose(["5"]), *each_byte(b"12345left")) == (b"12345", b"left")
 
 
 def test_rule_4_without_length_a_request_has_no_body_and_a_response_all_that_comes() -> None:
     assert pour(choose(is_request=True), b"left") == (b"", b"left")
     decoder = choose(is_request=False)
-    assert pour(decoder, b"12", b"", b"345") == (None, b"")
-    assert decoder.end() == b"12345"
+    assert [decoder.take(bytearray(piece)) for piece in (b"12", b"", b"345")] == [b"12", b"", b"345"]
+    assert not decoder.whole
+    assert decoder.may_end()
+
+
+@given(st.lists(st.binary(max_size=9), max_size=6))
+def test_what_a_decoder_has_given_it_does_not_keep(pieces: list[bytes]) -> None:
+    """A body can be streamed: each byte of it is given when it comes, and nothing of it stays in the buffer."""
+    body = b"".join(pieces)
+    for decoder in (LengthDecoder(len(body) + 1), UntilCloseDecoder(None)):
+        buffer = bytearray()
+        for piece in pieces:
+            buffer += piece
+            assert decoder.take(buffer) == piece
+            assert not buffer
 
 
 def test_only_what_ends_with_the_connection_may_end_with_it() -> None:
     for decoder in (LengthDecoder(5), ChunkedDecoder(None)):
         pour(decoder, b"3\r\n")
-        assert decoder.end() is None
+        assert not decoder.whole
+        assert not decoder.may_end()
 
 
 # Limits
@@ -168,8 +183,7 @@ def test_a_chunk_that_says_it_is_too_long_is_refused_before_it_comes() -> None:
 
 def test_a_body_until_the_end_is_refused_when_it_grows_too_long() -> None:
     decoder = UntilCloseDecoder(4)
-    assert pour(decoder, b"12", b"34") == (None, b"")
-    assert decoder.end() == b"1234"
+    assert [decoder.take(bytearray(piece)) for piece in (b"12", b"34")] == [b"12", b"34"]
     with pytest.raises(BodyTooLarge):
         pour(decoder, b"5")
 

@@ -24,7 +24,7 @@ def requests(*pieces: bytes, codec: Http1 = CODEC, max_body_size: int | None = N
 
 def asked(*asked: Request, max_body_size: int | None = None, codec: Http1 = CODEC) -> ResponseReader:
     """A reader of the responses to these requests."""
-    reader = codec.response_reader(max_body_size)
+    reader = codec.answer_reader(max_body_size)
     for request in asked:
         reader.expect(request)
     return reader
@@ -111,7 +111,7 @@ def test_requests_that_would_lie_about_their_length_are_not_sent(request_: Reque
 
 
 def test_a_response_as_bytes() -> None:
-    encode = CODEC.encode_response
+    encode = CODEC.encode_answer
     assert encode(Response(200, b"hi", {"X": "y"}), GET, keep_alive=True) == (
         head("HTTP/1.1 200 OK", "X: y", "content-length: 2") + b"hi"
     )
@@ -130,13 +130,13 @@ def test_a_response_as_bytes() -> None:
 
 def test_close_is_said_once() -> None:
     response = Response(200, headers={"Connection": "Close"})
-    assert CODEC.encode_response(response, GET, keep_alive=False).lower().count(b"close") == 1
+    assert CODEC.encode_answer(response, GET, keep_alive=False).lower().count(b"close") == 1
     response = Response(200, headers={"Connection": "keep-alive"})
-    assert b"connection: close\r\n" in CODEC.encode_response(response, GET, keep_alive=False)
+    assert b"connection: close\r\n" in CODEC.encode_answer(response, GET, keep_alive=False)
 
 
 def test_a_reason_cannot_break_the_line() -> None:
-    data = CODEC.encode_response(Response(200, reason="a\r\nset-cookie: x\x00é"), GET, keep_alive=True)
+    data = CODEC.encode_answer(Response(200, reason="a\r\nset-cookie: x\x00é"), GET, keep_alive=True)
     assert data.startswith(b"HTTP/1.1 200 a  set-cookie: x  \r\n")
 
 
@@ -157,7 +157,7 @@ def test_a_reason_cannot_break_the_line() -> None:
 )
 def test_responses_that_would_lie_about_their_length_are_not_sent(response: Response, request_: Request) -> None:
     with pytest.raises(LocalProtocolError):
-        CODEC.encode_response(response, request_, keep_alive=True)
+        CODEC.encode_answer(response, request_, keep_alive=True)
 
 
 # There and back
@@ -203,7 +203,7 @@ def test_requests_are_read_as_they_were_sent(sent: list[Request], data: st.DataO
 @given(st.lists(st.tuples(answerable, st.sampled_from([GET, HEAD, POST])), max_size=4), st.data())
 def test_responses_are_read_as_they_were_sent(sent: list[tuple[Response, Request]], data: st.DataObject) -> None:
     """Several on one connection, answers to HEAD among them (rule 1), however the network cuts them."""
-    stream = b"".join(CODEC.encode_response(response, request, keep_alive=True) for response, request in sent)
+    stream = b"".join(CODEC.encode_answer(response, request, keep_alive=True) for response, request in sent)
     reader = asked(*(request for _, request in sent))
     read = [response for piece in data.draw(cut(stream)) for response in reader.feed(piece)]
     assert len(read) == len(sent)

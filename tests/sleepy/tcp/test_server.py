@@ -185,7 +185,7 @@ async def test_a_handler_that_fails_is_answered_for(wrong: str, caplog: pytest.L
             assert head.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
             assert b"connection" not in head
             await answer(wire, b"good")
-        assert [record.getMessage() for record in caplog.records] == ["the handler failed on GET /bad"]
+        assert [record.getMessage() for record in caplog.records] == ["the handler failed on <Request GET /bad>"]
         assert caplog.records[0].exc_info
 
 

@@ -1,0 +1,71 @@
+"""One request on its way to its answer, and everything that is known of it meanwhile."""
+
+import asyncio
+import math
+from typing import TYPE_CHECKING, Generic
+
+from sleepy.tcp.codec import A, Q
+from sleepy.tcp.messages import Headers
+
+if TYPE_CHECKING:
+    from sleepy.tcp.connection import Connection
+    from sleepy.tcp.streams import IncomingBody
+
+
+class Exchange(Generic[Q, A]):
+    """A request on its way to its answer.
+
+    Attributes:
+        id: Its number with its client, for traces.
+        request: What is asked.
+        data: The same as bytes.
+        answer: What the caller awaits.
+        idempotent: Whether it may be sent twice.
+        timeout: How long all of it may take, in seconds; infinity for any time.
+        deadline: When that ends, in seconds on the loop's clock.
+        streamed: Whether the caller wants the answer's body as it comes.
+        connection: Where it was sent, once it was.
+        sent_at: When, in seconds on the loop's clock.
+        failures: How often it failed in a way that counts against ``max_attempts``.
+        was_stale: Whether it met a connection that the peer had closed while it was idle.
+        body: The answer's body, once it was sent, if it is streamed.
+        sender: The task that sends what follows the request, if anything does.
+        go_ahead: Is done when the peer wants to have that.
+    """
+
+    __slots__ = (
+        "answer", "body", "connection", "data", "deadline", "failures", "go_ahead", "id", "idempotent", "request", "sender",
+        "sent_at", "streamed", "timeout", "was_stale",
+    )  # fmt: skip
+
+    def __init__(self, number: int, request: Q, data: bytes, answer: asyncio.Future[A]) -> None:
+        self.id = number
+        self.request = request
+        self.data = data
+        self.answer = answer
+        self.idempotent = self.streamed = False
+        self.timeout = self.deadline = math.inf
+        self.sent_at = 0.0
+        self.failures = 0
+        self.was_stale = False
+        self.connection: Connection[A] | None = None
+        self.body: IncomingBody | None = None
+        self.sender: asyncio.Task[None] | None = None
+        self.go_ahead: asyncio.Future[None] | None = None
+
+    def succeed(self, answer: A) -> None:
+        """Give the caller his answer, unless he has given up."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        """Give the caller an error, unless he has given up; in the middle of a streamed body, through the body."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+        elif self.body is not None:
+            self.body.fail(error)
+
+    def interim(self, status: int, fields: Headers) -> None:  # noqa: ARG002 -- 100 (Continue) has none that matter
+        """An answer before the answer: after a 100 the peer waits for what follows the request."""
+        if status == 100 and self.go_ahead is not None and not self.go_ahead.done():
+            self.go_ahead.set_result(None)
