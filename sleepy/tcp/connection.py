@@ -6,7 +6,7 @@ is a system call, and a hundred small requests cost little more than one (no eve
 """
 
 import asyncio
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from sleepy.tcp.codec import Reader
 from sleepy.tcp.errors import RemoteProtocolError
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol, Generic[M]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 -- streams have no others
+        transport = cast("asyncio.Transport", transport)  # what streams have, if not by this name (uvloop)
         if hasattr(transport, "max_size"):
             transport.max_size = _MAX_READ  # pyright: ignore[reportAttributeAccessIssue] -- we have just looked
         self._transport = transport
