@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypeVar
 
@@ -14,6 +15,7 @@ T = TypeVar("T")
 
 ANY: Final = "0.0.0.0"  # noqa: S104  # a word of the simulation; nothing is bound
 LOCALHOST: Final = "127.0.0.1"
+_NODELAY: Final = socket.IPPROTO_TCP, socket.TCP_NODELAY
 EPHEMERAL: Final = range(49152, 65536)  # RFC 6335, section 6: for whoever asks for port 0
 
 
@@ -70,17 +72,36 @@ class Ports(Generic[T]):
 class SocketInfo:
     """Stands in where a program asks a transport or a server for its socket.
 
-    It answers the questions that do not touch the operating system, and takes options without heeding them: Nagle's
-    algorithm, for one, is off, as asyncio switches it off. All else needs a real socket, and says so.
+    It answers the questions that do not touch the operating system. ``TCP_NODELAY`` is set, as asyncio sets it, and heeded
+    if a program clears it; other options are taken without heeding them. All else needs a real socket, and says so.
+
+    Args:
+        kind: ``udp`` or ``tcp``.
+        local: Where it is bound.
+        remote: Whom it is connected to.
+        set_nodelay: Called when ``TCP_NODELAY`` is set or cleared.
     """
 
-    def __init__(self, kind: str, local: Address, remote: Address | None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        local: Address,
+        remote: Address | None,
+        set_nodelay: Callable[[bool], object] | None = None,
+    ) -> None:
         self.family = socket.AF_INET
         self.type = socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM
         self.proto = 0
         self._local = local
         self._remote = remote
-        self._options: dict[tuple[int, int], Any] = {(socket.IPPROTO_TCP, socket.TCP_NODELAY): 1}
+        self._set_nodelay = set_nodelay
+        self._options: dict[tuple[int, int], Any] = {_NODELAY: 1}
+
+    def __repr__(self) -> str:
+        return f"<SocketInfo {self.type.name} {self._local} {self._remote or ''}>"
+
+    def __getattr__(self, name: str) -> Never:
+        raise AttributeError(f"a simulated socket has no {name!r}; talk to its transport")
 
     def getsockname(self) -> Address:
         """Where it is bound."""
@@ -96,13 +117,19 @@ class SocketInfo:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         return self._remote
 
-    def setsockopt(self, level: int, option: int, value: Any) -> None:
+    def setsockopt(self, level: int, option: int, value: Any, *_length: int) -> None:
         """Remember an option."""
         self._options[level, option] = value
+        if (level, option) == _NODELAY and self._set_nodelay is not None:
+            self._set_nodelay(any(value) if isinstance(value, bytes) else bool(value))
 
-    def getsockopt(self, level: int, option: int) -> Any:
-        """An option as it was set, or 0."""
-        return self._options.get((level, option), 0)
+    def getsockopt(self, level: int, option: int, length: int = 0) -> Any:
+        """An option as it was set; if it was not, 0, or as many zero bytes as were asked for."""
+        return self._options.get((level, option), bytes(length) if length else 0)
+
+    def gettimeout(self) -> float:
+        """It never blocks."""
+        return 0.0
 
     def fileno(self) -> Never:
         """There is no file behind it."""

@@ -155,6 +155,11 @@ class Connection:
             self.sender.finish()
             self._transmit(now)
 
+    def set_nodelay(self, nodelay: bool, now: float) -> None:
+        """Switch Nagle's algorithm off, or on; what it held back goes at once."""
+        self.sender.nodelay = nodelay
+        self._transmit(now)
+
     def read(self, size: int, now: float) -> None:
         """The program has taken so many bytes."""
         self._receiver.read(size)

@@ -22,6 +22,9 @@ Rules:
 7. The peer's window is respected. If it is shut and nothing is under way, an empty segment asks from time to time whether
    it has opened, since the ack that opened it may have been lost (RFC 9293, section 3.8.6.1).
 8. After 15 expiries in a row the peer is given up (Linux's ``tcp_retries2``; about a quarter of an hour).
+9. With *Nagle's algorithm* (RFC 896) less than a full segment waits while another such is under way, so that what a
+   program writes byte by byte shares a header. (Minshall's form of it, which is Linux's: a full segment holds up nobody.)
+   asyncio switches it off, and so it is off here unless a program asks for it.
 
 Segments keep their boundaries when they are sent again, so an ack never falls inside of one.
 """
@@ -76,6 +79,7 @@ class Sender:
         flight: How many segments are under way (rule 3).
         congestion: Its congestion window.
         gave_up: Whether the peer has been silent for too long (rule 8).
+        nodelay: Whether Nagle's algorithm is off (rule 9).
     """
 
     def __init__(self, seq: int, mss: int, round_trip: RoundTrip) -> None:
@@ -85,6 +89,8 @@ class Sender:
         self.round_trip = round_trip
         self.congestion = NewReno()
         self.gave_up = False
+        self.nodelay = True
+        self._small = seq  # the end of the last segment that was not full
         self._buffer = bytearray()  # from `acked` on
         self._finish = False
         self._fin_sent = False
@@ -253,6 +259,8 @@ class Sender:
         size = min(self.mss, unsent, self.edge - self.next)
         if size < min(self.mss, unsent) and self._sent:
             return None  # the window cuts it short: wait for an ack to open it (RFC 9293, section 3.8.6.2.1)
+        if not self.nodelay and size < self.mss and self._small > self.acked and not self._finish:
+            return None  # rule 9
         size = max(size, 0)
         fin = self._finish and size == unsent
         if not size and not fin:
@@ -262,6 +270,8 @@ class Sender:
         segment = Sent(self.next, self.next + size + fin, fin, now)
         self.next = segment.end
         self._fin_sent = fin
+        if size < self.mss:
+            self._small = segment.end
         self._sent.append(segment)
         self.flight += 1
         if self._retransmit_at == math.inf:

@@ -41,7 +41,7 @@ class TcpTransport(asyncio.Transport):
         context: Context,
         closed: Callable[["TcpTransport"], object],
     ) -> None:
-        info = SocketInfo("tcp", socket.local, socket.remote)
+        info = SocketInfo("tcp", socket.local, socket.remote, self._set_nodelay)
         super().__init__({"sockname": socket.local, "peername": socket.remote, "socket": info})
         self._socket = socket
         self._connection = socket.connection
@@ -150,6 +150,11 @@ class TcpTransport(asyncio.Transport):
         return self._reading and not self._closing
 
     # ------------------------------------------------------------------ writing
+
+    def _set_nodelay(self, nodelay: bool) -> None:
+        """A program has set ``TCP_NODELAY`` on the socket."""
+        self._connection.set_nodelay(nodelay, self._socket.now)
+        self._socket.pump()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes, some time.

@@ -257,6 +257,47 @@ def test_rule_8_a_peer_that_never_answers_is_given_up() -> None:
     assert 600 < now < 1500
 
 
+def test_rule_9_with_nagles_algorithm_small_things_wait_for_small_things() -> None:
+    sending = sender()
+    sending.nodelay = False
+    sending.write(b"a")
+    assert sending.segment(0.0) == Outgoing(FIRST, b"a", fin=False)  # nothing is under way: at once
+    for letter in (b"b", b"c"):
+        sending.write(letter)
+        assert sending.segment(0.01) is None
+    sending.acknowledge(FIRST + 1, (), WINDOW, RTT)
+    assert sending.segment(RTT) == Outgoing(FIRST + 1, b"bc", fin=False)
+
+
+def test_rule_9_what_fills_a_segment_does_not_wait_and_holds_up_nobody() -> None:
+    sending = sender()
+    sending.nodelay = False
+    sending.write(b"a")
+    sending.segment(0.0)
+    sending.write(bytes(MSS))
+    assert sending.segment(0.01) == Outgoing(FIRST + 1, bytes(MSS), fin=False)
+    sending.acknowledge(FIRST + 1, (), WINDOW, RTT)  # of the small one; the full one is under way
+    sending.write(b"b")
+    assert sending.segment(RTT) == Outgoing(FIRST + 1 + MSS, b"b", fin=False)
+
+
+def test_rule_9_the_end_does_not_wait() -> None:
+    sending = sender()
+    sending.nodelay = False
+    sending.write(b"a")
+    sending.segment(0.0)
+    sending.write(b"b")
+    sending.finish()
+    assert sending.segment(0.01) == Outgoing(FIRST + 1, b"b", fin=True)
+
+
+def test_rule_9_it_is_off_unless_asked_for() -> None:
+    sending = sender()
+    for place, letter in enumerate((b"a", b"b")):
+        sending.write(letter)
+        assert sending.segment(0.0) == Outgoing(FIRST + place, letter, fin=False)
+
+
 @given(st.data())
 def test_whatever_is_lost_all_arrives_and_nothing_stays_under_way(data: st.DataObject) -> None:
     """Against a receiver that tells the truth, over a path that loses as Hypothesis pleases."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleepy import sim
-from sleepy.sim.tcp.receiver import BUFFER
+from sleepy.sim.tcp.receiver import ACK_DELAY, BUFFER
 from sleepy.sim.tcp.transport import SEND_BUFFER
 from sleepy.sim.testing import links
 
@@ -603,6 +603,15 @@ def test_what_programs_ask_of_a_transport() -> None:
         socket = transport.get_extra_info("socket")
         assert socket.type == real_socket.SOCK_STREAM
         assert socket.getsockopt(real_socket.IPPROTO_TCP, real_socket.TCP_NODELAY)
+        socket.setsockopt(real_socket.SOL_SOCKET, real_socket.SO_KEEPALIVE, 1)
+        socket.setsockopt(real_socket.SOL_SOCKET, 25, None, 0)  # with a length, as for SO_BINDTODEVICE
+        assert socket.getsockopt(real_socket.SOL_SOCKET, real_socket.SO_KEEPALIVE) == 1
+        assert socket.getsockopt(real_socket.SOL_SOCKET, real_socket.SO_ERROR) == 0
+        assert socket.getsockopt(real_socket.IPPROTO_TCP, 11, 4) == bytes(4)  # as for TCP_INFO
+        assert socket.gettimeout() == 0
+        assert "10.0.0.2" in repr(socket)
+        with pytest.raises(AttributeError, match=r"a simulated socket has no 'sendall'; talk to its transport"):
+            socket.sendall(b"x")
         assert transport.get_protocol() is protocol
         other = Recorder()
         transport.set_protocol(other)
@@ -611,6 +620,30 @@ def test_what_programs_ask_of_a_transport() -> None:
         assert (protocol.ends, other.ends) == ([], [None])
 
     simulate(client, upper)
+
+
+def test_nagles_algorithm_is_off_until_a_program_clears_nodelay() -> None:
+    """With it the second of two small writes waits for the ack of the first, which the peer delays by 40 ms."""
+
+    async def ask(nodelay: int | bytes | None, change: int | None = None) -> float:
+        reader, writer = await asyncio.open_connection("server", PORT)
+        socket = writer.get_extra_info("socket")
+        if nodelay is not None:
+            socket.setsockopt(real_socket.IPPROTO_TCP, real_socket.TCP_NODELAY, nodelay)
+        start = now()
+        writer.write(b"a")
+        writer.write(b"b\n")
+        if change is not None:
+            socket.setsockopt(real_socket.IPPROTO_TCP, real_socket.TCP_NODELAY, change)
+        assert await reader.readline() == b"AB\n"
+        writer.close()
+        return now() - start
+
+    async def client() -> list[float]:
+        return [await ask(None), await ask(1), await ask(0), await ask(bytes(4)), await ask(0, change=1)]
+
+    quick, patient = 2 * DELAY, 4 * DELAY + ACK_DELAY
+    assert simulate(client, upper) == pytest.approx([quick, quick, patient, patient, quick])
 
 
 # ---------------------------------------------------------------------- servers
