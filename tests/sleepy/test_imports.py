@@ -22,6 +22,7 @@ SHELLS = {
     "sleepy.tcp.dialer",
     "sleepy.tcp.exchange",
     "sleepy.tcp.host_client",
+    "sleepy.tcp.lb_client",
     "sleepy.tcp.peer_client",
     "sleepy.tcp.pipeline_client",
     "sleepy.tcp.server",
