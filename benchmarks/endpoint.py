@@ -1,11 +1,15 @@
-"""How fast an endpoint sends, receives and acks: the naive one, ours, and the same source compiled.
+"""How fast an endpoint sends, receives and acks: the naive one, ours, the same source compiled, and the C library.
 
-    python -m benchmarks.endpoint               # naive and pure Python
-    python -m benchmarks.endpoint --compiled    # and compiled by mypyc in a temporary folder; needs a C compiler
+    python -m benchmarks.endpoint                    # naive and pure Python
+    python -m benchmarks.endpoint --compiled         # and compiled by mypyc in a temporary folder; needs a C compiler
+    python -m benchmarks.endpoint --reliable FOLDER  # and the C library: FOLDER holds reliable.c and reliable.h, 1.4.0
 
 One *exchange* is a packet each way: two packets sent, received and acked. All contenders take turns in one run, each in a
 process of its own, and the best turn of each counts: what makes a turn longer is the machine's other work. Figures are
 microseconds of CPU time per exchange; compare them within a table, not between tables.
+
+The compiled endpoint is measured twice: called from Python, and called by a program that is compiled with it. So is C:
+lending its buffers, and handing out copies that outlive the call, as ours does (see `endpoint_c.c`).
 """
 
 import argparse
@@ -13,43 +17,61 @@ import os
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from shutil import copy, copytree, ignore_patterns
 from time import thread_time_ns
+from typing import Any
 
 from benchmarks.endpoint_naive import NaiveEndpoint
 from benchmarks.endpoint_work import WORKS
+from setup import HOT
 from sleepy.udp import Endpoint
 
 ROOT = Path(__file__).parents[1]
 WARM = 300  # exchanges until the memory of 256 packets is full
 TURN = 10e6  # nanoseconds, roughly
 
+PYTHON = [sys.executable, "-m", "benchmarks.endpoint", "--serve"]
+COMPILED_WORK = "endpoint_work_compiled"
 
-def build(folder: Path) -> Path:
-    """A copy of the source in which the hot modules are compiled, as setup.py does it."""
+
+def run(command: list[str], folder: Path, wanted: str) -> None:
+    """Run a compiler."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"cannot compile: {wanted}?\n{done.stdout}{done.stderr}")
+
+
+def build_sleepy(folder: Path) -> None:
+    """A copy of the source in which the hot modules are compiled as setup.py does it, and a copy of the work with them."""
     for name in ("sleepy", "benchmarks"):
         copytree(ROOT / name, folder / name, ignore=ignore_patterns("__pycache__", "*.so"))
     copy(ROOT / "setup.py", folder)
-    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
-    environment = os.environ | {"SLEEPY_MYPYC": "1"}
-    built = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if built.returncode:
-        sys.exit(f"cannot compile: are mypy[mypyc], setuptools and a C compiler here?\n{built.stdout}{built.stderr}")
-    return folder
+    copy(ROOT / "benchmarks/endpoint_work.py", folder / f"{COMPILED_WORK}.py")
+    command = [sys.executable, "-m", "mypyc", "--config-file", os.devnull, "--strict", *HOT, f"{COMPILED_WORK}.py"]
+    run(command, folder, "are mypy[mypyc], setuptools and a C compiler here")
+
+
+def build_c(folder: Path, reliable: Path) -> None:
+    """The C library and its work, in one program."""
+    sources = [str(ROOT / "benchmarks/endpoint_c.c"), str(reliable / "reliable.c")]
+    command = ["cc", "-O3", "-DNDEBUG", f"-I{reliable}", *sources, "-o", "endpoint_c", "-lm"]
+    run(command, folder, f"is a C compiler here, and reliable 1.4.0 in {reliable}")
 
 
 def serve(kind: str) -> None:
     """Take turns: for each line with the index of a work, do it for a while and answer with nanoseconds per exchange."""
-    implementation = NaiveEndpoint if kind == "naive" else Endpoint
-    counts = [0] * len(WORKS)
+    implementation: Any = NaiveEndpoint if kind == "naive" else Endpoint
+    works = import_module(COMPILED_WORK).WORKS if kind == "compiled" else WORKS
+    counts = [0] * len(works)
     for line in sys.stdin:
         index = int(line)
-        work, count = WORKS[index], counts[index] or 100
+        work, count = works[index], counts[index] or 100
         pair = implementation(now=0.0), implementation(now=0.0)
-        work(*pair, range(WARM))
+        work(*pair, 0, WARM)
         started = thread_time_ns()
-        work(*pair, range(WARM, WARM + count))
+        work(*pair, WARM, WARM + count)
         each = (thread_time_ns() - started) / count
         counts[index] = counts[index] or max(10, int(TURN / each))
         print(each, flush=True)
@@ -58,9 +80,8 @@ def serve(kind: str) -> None:
 class Contender:
     """A process that takes turns."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, command: list[str], folder: Path) -> None:
         self.name = name
-        command = [sys.executable, "-m", "benchmarks.endpoint", "--serve", "naive" if name == "naive" else "fast"]
         environment = os.environ | {"PYTHONPATH": str(folder)}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True)
@@ -77,6 +98,7 @@ class Contender:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compiled", action="store_true", help="build and measure the compiled endpoint too")
+    parser.add_argument("--reliable", type=Path, metavar="FOLDER", help="build and measure the C library too")
     parser.add_argument("--rounds", type=int, default=40, help="turns of each contender at each work (default: 40)")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -84,10 +106,19 @@ def main() -> None:
         serve(arguments.serve)
         return
     with tempfile.TemporaryDirectory(prefix="sleepy-endpoint-") as temporary:
-        folders = {"naive": ROOT, "pure Python": ROOT}
+        folder = Path(temporary)
+        contenders = [
+            Contender("naive", [*PYTHON, "naive"], ROOT),
+            Contender("pure Python", [*PYTHON, "pure"], ROOT),
+        ]
         if arguments.compiled:
-            folders["compiled"] = build(Path(temporary))
-        contenders = [Contender(name, folder) for name, folder in folders.items()]
+            build_sleepy(folder)
+            contenders.append(Contender("compiled", [*PYTHON, "pure"], folder))
+            contenders.append(Contender("compiled, caller too", [*PYTHON, "compiled"], folder))
+        if arguments.reliable:
+            build_c(folder, arguments.reliable.resolve())
+            contenders.append(Contender("C, copies", ["./endpoint_c", "own"], folder))
+            contenders.append(Contender("C, lent", ["./endpoint_c", "lend"], folder))
         try:
             for _ in range(arguments.rounds):
                 for index in range(len(WORKS)):
@@ -100,11 +131,13 @@ def main() -> None:
 
 
 def show(contenders: list[Contender]) -> None:
-    print(f"{'microseconds per exchange':34}" + "".join(f"{contender.name:>20}" for contender in contenders))
+    """The table, in Markdown."""
+    print(f"| microseconds per exchange | {' | '.join(contender.name for contender in contenders)} |")
+    print("|---|" + "---:|" * len(contenders))
     for index, work in enumerate(WORKS):
         first = contenders[0].best[index]
         cells = [f"{c.best[index] / 1000:.2f} ({first / c.best[index]:.1f}x)" for c in contenders]
-        print(f"{work.__name__:34}" + "".join(f"{cell:>20}" for cell in cells))
+        print(f"| {work.__name__} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

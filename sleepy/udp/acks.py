@@ -124,7 +124,6 @@ class SentPackets:
         "_bytes",
         "_half",
         "_mask",
-        "_older_bit",
         "_open",
         "_open_mask",
         "_round_trips",
@@ -141,7 +140,6 @@ class SentPackets:
         self._mask = size - 1
         self._half = size // 2
         self._open_mask = (1 << size) - 1
-        self._older_bit = 1 << self._half
         self._ack_limit = ack_limit
         self._round_trips = round_trips
         self.reset()
@@ -162,7 +160,7 @@ class SentPackets:
         count = self.count
         slot = count & self._mask
         self._open = opened = self._open << 1 | 1
-        if opened >= self._older_bit:
+        if opened >> self._half:
             self._age_open(slot)
         self._bytes[slot] = size
         self._times[slot] = now
@@ -190,9 +188,10 @@ class SentPackets:
             bit = news & -news  # the lowest, which is the newest packet
             news ^= bit
             self._open ^= bit
-            sequence = (count - bit.bit_length()) & 0xFFFF
+            age = bit.bit_length()
+            sequence = (count - age) & 0xFFFF
             slot = sequence & self._mask
-            if bit >= self._older_bit:
+            if age > self._half:
                 self.older_open_bytes -= self._bytes[slot]
             acks.append(sequence)
             self._round_trips.add(sequence, (now - self._times[slot]) * 1000)

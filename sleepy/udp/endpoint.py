@@ -36,7 +36,6 @@ from sleepy.udp.header import (
     FRAGMENT,
     FRAGMENT_HEADER,
     MAX_PACKET_HEADER,
-    Header,
     read_header,
     write_fragment_header,
     write_header,
@@ -100,7 +99,9 @@ class Endpoint:
     __slots__ = (
         "_accept",
         "_config",
+        "_fragment_size",
         "_max_datagram",
+        "_max_fragments",
         "_max_packet_size",
         "_now",
         "_on_ack",
@@ -132,6 +133,8 @@ class Endpoint:
         self._unfragmented = min(config.fragment_above, config.max_packet_size)
         self._max_packet_size = config.max_packet_size
         self._max_datagram = config.max_packet_size + MAX_PACKET_HEADER + FRAGMENT_HEADER
+        self._max_fragments = config.max_fragments
+        self._fragment_size = config.fragment_size
         self._overhead = config.packet_header_size
         self._round_trips = RoundTrips(config.rtt_history_size, config.rtt_smoothing_factor)
         self._sent = SentPackets(config.sent_packets_buffer_size, config.ack_buffer_size, self._round_trips)
@@ -162,7 +165,7 @@ class Endpoint:
             ValueError: The payload is empty.
             PacketTooLarge: It exceeds ``max_packet_size``, or would need more than ``max_fragments`` fragments.
         """
-        data = payload if isinstance(payload, bytes) else memoryview(payload).cast("B")
+        data = payload if isinstance(payload, bytes) else bytes(memoryview(payload))
         size = len(data)
         whole = 0 < size <= self._unfragmented
         if not whole:
@@ -175,27 +178,27 @@ class Endpoint:
             return [header + data]
         return self._fragments(sequence, header, data)
 
-    def _fragments(self, sequence: int, header: bytes, data: bytes | memoryview) -> list[bytes]:
+    def _fragments(self, sequence: int, header: bytes, data: bytes) -> list[bytes]:
         """Cut a payload into fragments, the first of which carries the packet header."""
-        step = self._config.fragment_size
-        starts = range(0, len(data), step)
-        self.counters.fragments_sent += len(starts)
-        view = memoryview(data)
-        heads = [write_fragment_header(sequence, fragment_id, len(starts)) for fragment_id in range(len(starts))]
-        heads[0] += header
-        return [head + view[at : at + step] for head, at in zip(heads, starts, strict=True)]
+        step = self._fragment_size
+        fragments = (len(data) + step - 1) // step
+        self.counters.fragments_sent += fragments
+        datagrams = [write_fragment_header(sequence, 0, fragments) + header + data[:step]]
+        for fragment_id in range(1, fragments):
+            part = data[fragment_id * step : (fragment_id + 1) * step]
+            datagrams.append(write_fragment_header(sequence, fragment_id, fragments) + part)
+        return datagrams
 
     # --8<-- [end:send]
 
     def _check_size(self, size: int) -> None:
         """Refuse a payload that cannot be sent (rule 1)."""
-        config = self._config
         if size == 0:
             raise ValueError("the payload is empty; a packet carries at least one byte")
-        if size > config.max_packet_size:
+        if size > self._max_packet_size:
             self.counters.packets_too_large_to_send += 1
-            raise PacketTooLarge(f"the payload has {size} bytes; max_packet_size is {config.max_packet_size}")
-        most = config.max_fragments * config.fragment_size
+            raise PacketTooLarge(f"the payload has {size} bytes; max_packet_size is {self._max_packet_size}")
+        most = self._max_fragments * self._fragment_size
         if size > most:
             self.counters.packets_too_large_to_send += 1
             raise PacketTooLarge(f"the payload has {size} bytes; max_fragments of fragment_size hold {most}")
@@ -222,7 +225,8 @@ class Endpoint:
             whole = self._reassemble(datagram)
             if whole is None:
                 return None
-            (sequence, ack, ack_bits, header_size), payload = whole  # go on as if the packet had come whole
+            sequence, ack, ack_bits, header_size = whole.header  # go on as if the packet had come whole
+            payload = whole.payload()
         received, counters = self._received, self.counters
         counters.packets_received += 1
         if sequence != received.count & 0xFFFF:  # the next one can be neither stale nor a duplicate
@@ -266,18 +270,18 @@ class Endpoint:
             on_ack(acks.pop(0))
 
     # --8<-- [start:fragment]
-    def _reassemble(self, datagram: bytes) -> tuple[Header, bytes] | None:
-        """Keep a fragment; the packet's header and payload, if this was the last one missing."""
+    def _reassemble(self, datagram: bytes) -> Partial | None:
+        """Keep a fragment; the packet, if this was the last one missing."""
         counters, received, reassembly = self.counters, self._received, self._reassembly
         if not datagram or not datagram[0] & FRAGMENT:  # it only looked like one, having no header
             counters.packets_received += 1
             counters.packets_invalid += 1
             return None
-        fragment = read_fragment(datagram, self._config.fragment_size, self._config.max_fragments)
+        fragment = read_fragment(datagram, self._fragment_size, self._max_fragments)
         if fragment is None:
             counters.fragments_invalid += 1
             return None
-        if fragment.least_size(self._config.fragment_size) > self._max_packet_size:
+        if fragment.least_size(self._fragment_size) > self._max_packet_size:
             counters.packets_too_large_to_receive += 1
             return None
         sequence = fragment.sequence
@@ -298,14 +302,14 @@ class Endpoint:
         if fragment.fragments != len(partial.parts):
             counters.fragments_invalid += 1
             return None
-        if partial.parts[fragment.fragment_id] is not None:
+        if not partial.missing >> fragment.fragment_id & 1:
             return None
         partial.store(fragment)
         counters.fragments_received += 1
         if partial.missing:
             return None
         del reassembly.partials[sequence]
-        return partial.header, partial.payload()
+        return partial
 
     # --8<-- [end:fragment]
 

@@ -108,13 +108,13 @@ def read_header(data: bytes) -> Header:
 
 def write_fragment_header(sequence: int, fragment_id: int, fragments: int) -> bytes:
     """The header of one of so many fragments. Nothing is checked; see `FragmentHeader.encode` for that."""
-    return bytes([FRAGMENT, sequence & 0xFF, sequence >> 8, fragment_id, fragments - 1])
+    return (fragments - 1 << 32 | fragment_id << 24 | sequence << 8 | FRAGMENT).to_bytes(FRAGMENT_HEADER, "little")
 
 
-def read_fragment_header(data: bytes) -> tuple[int, int, int] | None:
-    """Sequence, fragment id and number of fragments; None if this is no such header, or the id is none of them."""
+def read_fragment_header(data: bytes) -> tuple[int, int, int]:
+    """Sequence, fragment id and number of fragments, which is 0 if this is no such header, or the id is none of them."""
     if len(data) < FRAGMENT_HEADER or data[0] != FRAGMENT or data[3] > data[4]:
-        return None
+        return 0, 0, 0
     return data[1] | data[2] << 8, data[3], data[4] + 1
 
 
@@ -184,7 +184,7 @@ class FragmentHeader(NamedTuple):
         Raises:
             InvalidHeader: These bytes begin with no fragment header.
         """
-        read = read_fragment_header(data)
-        if read is None:
+        sequence, fragment_id, fragments = read_fragment_header(data)
+        if not fragments:
             raise InvalidHeader(f"no fragment header: {data[:FRAGMENT_HEADER].hex() or 'no bytes at all'}")
-        return cls(*read), FRAGMENT_HEADER
+        return cls(sequence, fragment_id, fragments), FRAGMENT_HEADER

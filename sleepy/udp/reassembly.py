@@ -18,7 +18,7 @@ Rules:
 Source: reliable 1.4.0; the early refusal of rule 1 and the time limit of rule 5 are ours.
 """
 
-from typing import NamedTuple
+from typing import final
 
 from sleepy.udp.header import (
     FRAGMENT_HEADER,
@@ -32,7 +32,8 @@ from sleepy.udp.header import (
 from sleepy.udp.sequence import newer
 
 
-class Fragment(NamedTuple):
+@final
+class Fragment:
     """A fragment of a packet.
 
     Attributes:
@@ -43,11 +44,14 @@ class Fragment(NamedTuple):
         data: Its part of the payload.
     """
 
-    sequence: int
-    fragment_id: int
-    fragments: int
-    header: Header
-    data: bytes
+    __slots__ = ("data", "fragment_id", "fragments", "header", "sequence")
+
+    def __init__(self, sequence: int, fragment_id: int, fragments: int, header: Header, data: bytes) -> None:
+        self.sequence = sequence
+        self.fragment_id = fragment_id
+        self.fragments = fragments
+        self.header = header
+        self.data = data
 
     def least_size(self, fragment_size: int) -> int:
         """The least the packet's payload can have; with the last fragment at hand, what it has (rule 1)."""
@@ -58,11 +62,8 @@ class Fragment(NamedTuple):
 # --8<-- [start:read]
 def read_fragment(datagram: bytes, fragment_size: int, max_fragments: int) -> Fragment | None:
     """Read a fragment, or None if anything is wrong with it (rules 1 and 2)."""
-    read = read_fragment_header(datagram)
-    if read is None:
-        return None
-    sequence, fragment_id, fragments = read
-    if fragments > max_fragments:
+    sequence, fragment_id, fragments = read_fragment_header(datagram)
+    if not 0 < fragments <= max_fragments:
         return None
     header = NO_HEADER
     start = FRAGMENT_HEADER
@@ -82,13 +83,14 @@ def read_fragment(datagram: bytes, fragment_size: int, max_fragments: int) -> Fr
 # --8<-- [end:read]
 
 
+@final
 class Partial:
     """A packet of which fragments are missing.
 
     Attributes:
         started: When its first fragment arrived.
-        parts: The data of its fragments; None where it is missing.
-        missing: How many are.
+        parts: The data of its fragments; empty where it is missing.
+        missing: Bit ``n``: fragment ``n`` has not arrived.
         header: From its fragment 0.
     """
 
@@ -96,20 +98,20 @@ class Partial:
 
     def __init__(self, fragments: int, now: float) -> None:
         self.started = now
-        self.parts: list[bytes | None] = [None] * fragments
-        self.missing = fragments
+        self.parts: list[bytes] = [b""] * fragments
+        self.missing = (1 << fragments) - 1
         self.header = NO_HEADER
 
     def store(self, fragment: Fragment) -> None:
         """Keep a fragment that was missing."""
         self.parts[fragment.fragment_id] = fragment.data
-        self.missing -= 1
+        self.missing ^= 1 << fragment.fragment_id
         if fragment.fragment_id == 0:
             self.header = fragment.header
 
     def payload(self) -> bytes:
         """The parts that are there, joined."""
-        return b"".join([part for part in self.parts if part is not None])
+        return b"".join(self.parts)
 
 
 class Reassembly:
@@ -141,7 +143,7 @@ class Reassembly:
         """The number after the newest that is known is this one: give up what is now too old."""
         if count - self._count >= self._limit:
             self.partials.clear()
-        else:
+        elif self.partials:  # or there is nothing to look for
             for number in range(self._count, count):
                 self.partials.pop((number - self._limit) & 0xFFFF, None)
         self._count = count
