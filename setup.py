@@ -1,11 +1,12 @@
 """Everything is said in pyproject.toml, but for one wish: ``SLEEPY_MYPYC=1`` compiles the hot modules with mypyc.
 
-Without it, a wheel is pure Python and runs everywhere. With it, mypy[mypyc] and a C compiler must be there:
+    SLEEPY_MYPYC=1 pip install .
 
-SLEEPY_MYPYC=1 pip install --no-build-isolation .
+Without it, a wheel is pure Python and runs everywhere. With it a C compiler must be there; mypy is fetched for the build.
 """
 
 import os
+import sys
 
 from setuptools import setup
 
@@ -13,12 +14,16 @@ HOT = [f"sleepy/udp/{name}.py" for name in ("sequence", "header", "statistics", 
 
 
 def compiled() -> list[object]:
-    """The extensions that were wished for."""
-    if os.environ.get("SLEEPY_MYPYC") != "1":
-        return []
+    """The hot modules as extensions."""
     from mypyc.build import mypycify  # noqa: PLC0415  not there in a pure build
 
     return list(mypycify(["--config-file", os.devnull, "--strict", *HOT], opt_level="3"))
 
 
-setup(ext_modules=compiled())
+if __name__ == "__main__":  # and not where HOT is imported
+    wished = os.environ.get("SLEEPY_MYPYC") == "1"
+    building = not {"egg_info", "dist_info"} & set(sys.argv)  # else pip only asks what we are, and what a build needs
+    setup(
+        setup_requires=["mypy[mypyc]>=1.18"] if wished else [],
+        ext_modules=compiled() if wished and building else [],
+    )

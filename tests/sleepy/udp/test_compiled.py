@@ -1,0 +1,47 @@
+"""The same source, compiled by mypyc as setup.py does it, behaves the same: the tests of its modules pass with it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from setup import HOT
+
+ROOT = Path(__file__).parents[3]
+TESTS = ["traces", "two_endpoints", *(Path(module).stem for module in HOT)]
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = os.environ | {"SLEEPY_MYPYC": "1", "PYTHONPATH": str(folder)}
+    command = (sys.executable, *command)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.skipif(find_spec("mypyc") is None, reason="mypyc is not installed: pip install 'mypy[mypyc]'")
+@pytest.mark.skipif(find_spec("setuptools") is None, reason="setuptools is not installed: pip install 'mypy[mypyc]'")
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler (cc)")
+@pytest.mark.timeout(500)
+def test_the_compiled_modules_pass_the_tests_of_the_source(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "sleepy", tmp_path / "sleepy", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    shutil.copy(ROOT / "setup.py", tmp_path)
+    run(tmp_path, "setup.py", "--quiet", "build_ext", "--inplace")
+    for name in ("tests", "benchmarks", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    names = [module.removesuffix(".py").replace("/", ".") for module in HOT]
+    files = run(tmp_path, "-c", f"import {', '.join(names)}; print({', '.join(f'{name}.__file__' for name in names)})")
+    assert [file.endswith(".so") for file in files.split()] == [True] * len(HOT)
+    run(
+        tmp_path,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *(f"tests/sleepy/udp/test_{test}.py" for test in TESTS),
+    )
