@@ -20,6 +20,7 @@ class Exchange(Generic[Q, A]):
         request: What is asked.
         data: The same as bytes.
         answer: What the caller awaits.
+        asked_at: When it was asked, in seconds on the loop's clock.
         idempotent: Whether it may be sent twice.
         timeout: How long all of it may take, in seconds; infinity for any time.
         deadline: When that ends, in seconds on the loop's clock.
@@ -33,25 +34,26 @@ class Exchange(Generic[Q, A]):
         go_ahead: Is done when the peer wants to have that.
     """
 
-    __slots__ = (
-        "answer", "body", "connection", "data", "deadline", "failures", "go_ahead", "id", "idempotent", "request", "sender",
-        "sent_at", "streamed", "timeout", "was_stale",
-    )  # fmt: skip
+    # What most requests never change is kept once, with the class: there are a hundred thousand requests a second.
+    streamed = False
+    timeout = deadline = math.inf
+    sent_at = 0.0
+    failures = 0
+    was_stale = False
+    connection: "Connection[A] | None" = None
+    body: "IncomingBody | None" = None
+    sender: asyncio.Task[None] | None = None
+    go_ahead: asyncio.Future[None] | None = None
 
-    def __init__(self, number: int, request: Q, data: bytes, answer: asyncio.Future[A]) -> None:
+    def __init__(
+        self, number: int, request: Q, data: bytes, answer: asyncio.Future[A], asked_at: float, *, idempotent: bool
+    ) -> None:
         self.id = number
         self.request = request
         self.data = data
         self.answer = answer
-        self.idempotent = self.streamed = False
-        self.timeout = self.deadline = math.inf
-        self.sent_at = 0.0
-        self.failures = 0
-        self.was_stale = False
-        self.connection: Connection[A] | None = None
-        self.body: IncomingBody | None = None
-        self.sender: asyncio.Task[None] | None = None
-        self.go_ahead: asyncio.Future[None] | None = None
+        self.asked_at = asked_at
+        self.idempotent = idempotent
 
     def succeed(self, answer: A) -> None:
         """Give the caller his answer, unless he has given up."""

@@ -13,8 +13,8 @@ When a connection is lost, its request may go to another, under these rules:
    suspect, and the next attempt takes a fresh one.
 """
 
-import asyncio
 import ssl
+from typing import TYPE_CHECKING
 
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
@@ -23,6 +23,9 @@ from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.peer_client import PeerClient
 from sleepy.tcp.pool import ConnectionPool, PoolStrategy
 from sleepy.trace import Trace
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class HostClient(PeerClient[Q, A]):
@@ -125,8 +128,8 @@ class HostClient(PeerClient[Q, A]):
             self._cleaner = None
 
     # --8<-- [start:submit]
-    def _submit(self, exchange: Exchange[Q, A]) -> None:
-        connection = self._pool.acquire(asyncio.get_running_loop().time())
+    def _submit(self, exchange: Exchange[Q, A], now: float) -> None:
+        connection = self._pool.acquire(now)
         if connection is not None:
             self._serve(exchange, connection)
             return
@@ -134,7 +137,7 @@ class HostClient(PeerClient[Q, A]):
         self._settle()
         patience = self._max_conn_wait_timeout
         if patience is not None and exchange.connection is None and not self._pool.is_dialing_for(exchange):
-            self._waits[exchange] = asyncio.get_running_loop().call_later(patience, self._wait_is_over, exchange)
+            self._waits[exchange] = self._loop.call_later(patience, self._wait_is_over, exchange)
 
     def _serve(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
         self._serving[connection] = exchange
@@ -142,8 +145,8 @@ class HostClient(PeerClient[Q, A]):
 
     def _settle(self) -> None:
         """Do what the pool decides."""
-        loop = asyncio.get_running_loop()
-        orders = self._pool.settle(loop.time())
+        now = self._loop.time()
+        orders = self._pool.settle(now)
         for connection in orders.close:
             connection.close()
         for exchange, connection in orders.serve:
@@ -151,14 +154,14 @@ class HostClient(PeerClient[Q, A]):
             self._serve(exchange, connection)
         for _ in range(orders.dials):
             self._dial(self._opened, self._dial_failed)
-        expiry = self._pool.next_expiry(loop.time()) if self._cleaner is None else None
+        expiry = self._pool.next_expiry(now) if self._cleaner is None else None
         if expiry is not None:
-            self._cleaner = loop.call_at(expiry, self._clean)
+            self._cleaner = self._loop.call_at(expiry, self._clean)
 
     # --8<-- [end:submit]
 
     def _opened(self, connection: Connection[A]) -> None:
-        self._pool.dialed(connection, asyncio.get_running_loop().time())
+        self._pool.dialed(connection, self._loop.time())
         self._settle()
 
     def _dial_failed(self, error: Exception) -> None:
@@ -182,8 +185,8 @@ class HostClient(PeerClient[Q, A]):
     def _finish(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
         """The answer is whole: let the connection serve again, if it can."""
         del self._serving[connection]
-        usable = self._connections[connection].keep_alive and not self._stop_sending(exchange)
-        if not (usable and self._pool.release(connection, asyncio.get_running_loop().time())):
+        usable = self._connections[connection].keep_alive and not self._stop_sending(exchange, connection)
+        if not (usable and self._pool.release(connection, self._loop.time())):
             self._pool.discard(connection)
             connection.abort()
         if self._pool.waiting_count:
@@ -193,7 +196,7 @@ class HostClient(PeerClient[Q, A]):
         self._pool.discard(connection)
         exchange = self._serving.pop(connection, None)
         if exchange is not None:
-            self._stop_sending(exchange)
+            self._stop_sending(exchange, connection)
             self._retry_or_fail(exchange, error)
         self._settle()
 
@@ -208,7 +211,7 @@ class HostClient(PeerClient[Q, A]):
         exchange.connection = None
         if self._trace is not None:
             self._trace("request.retried", id=exchange.id, error=repr(error))
-        self._submit(exchange)
+        self._submit(exchange, self._loop.time())
 
     # --8<-- [end:retry]
 
@@ -219,7 +222,7 @@ class HostClient(PeerClient[Q, A]):
             self._pool.leave(exchange)
         elif self._serving.get(connection) is exchange:  # its answer may still come: nobody else must get it
             del self._serving[connection]
-            self._stop_sending(exchange)
+            self._stop_sending(exchange, connection)
             self._pool.discard(connection)
             connection.abort()  # and when it is lost the next in line gets the slot
 
@@ -243,6 +246,6 @@ class HostClient(PeerClient[Q, A]):
 
     def _clean(self) -> None:
         self._cleaner = None
-        for connection in self._pool.discard_expired(asyncio.get_running_loop().time()):
+        for connection in self._pool.discard_expired(self._loop.time()):
             connection.close()
         self._settle()

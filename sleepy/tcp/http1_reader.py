@@ -92,12 +92,15 @@ class _Reader(Generic[M]):
                 whole before; the reader is of no more use.
         """
         if self._known is not None and not self._buffer and self._current is None:  # rule 4
-            at = 0
+            at, size = 0, len(data)
             head, length, known = self._known
-            while data.startswith(head, at) and (end := at + len(head) + length) <= len(data) and self._may_repeat():
-                yield self._repeat(known, data[end - length : end], more=end < len(data))
+            while data.startswith(head, at) and (end := at + len(head) + length) <= size:
+                message = self._repeat(known, data[end - length : end], end < size)
+                if message is None:
+                    break
+                yield message
                 at = end
-            if at == len(data):
+            if at == size:
                 return
             data = data[at:]
         self._buffer += data
@@ -154,12 +157,8 @@ class _Reader(Generic[M]):
         """A message is whole."""
         return message
 
-    def _may_repeat(self) -> bool:
-        """Whether the next message is read like the one before."""
-        return True
-
-    def _repeat(self, known: M, body: bytes, *, more: bool) -> M:
-        """A message with the same head as ``known``, and whether more comes behind it."""
+    def _repeat(self, known: M, body: bytes, more: bool) -> M | None:
+        """A message with the same head as ``known``; None if it is to be read in another way. Tells if more comes behind."""
         raise NotImplementedError
 
     def _know(self, head: bytes, message: M, decoder: BodyDecoder) -> None:
@@ -263,12 +262,12 @@ class ResponseReader(_Reader[Response]):
             message.keep_alive = self.keep_alive = False  # rule 2
         return message
 
-    def _may_repeat(self) -> bool:
-        return bool(self._asked) and self._asked[0] is _PLAINLY and not self._interim
-
-    def _repeat(self, known: Response, body: bytes, *, more: bool) -> Response:
-        self._asked.popleft()
-        self.keep_alive = bool(self._asked) or not more  # rule 2
+    def _repeat(self, known: Response, body: bytes, more: bool) -> Response | None:
+        asked = self._asked
+        if not asked or asked[0] is not _PLAINLY or self._interim:
+            return None
+        del asked[0]
+        self.keep_alive = not more or bool(asked)  # rule 2
         return Response(known.status, body, known.headers, known.reason, keep_alive=self.keep_alive)
 
     def end(self) -> Iterator[Response]:
@@ -310,7 +309,7 @@ class RequestReader(_Reader[Request]):
             self._know(head, request, decoder)
         return _Current(request, decoder, None)
 
-    def _repeat(self, known: Request, body: bytes, *, more: bool) -> Request:  # noqa: ARG002 -- requests come as they like
+    def _repeat(self, known: Request, body: bytes, more: bool) -> Request:  # noqa: ARG002 -- requests come as they like
         return Request(known.method, known.url, known.headers, body)
 
 

@@ -148,19 +148,10 @@ class Request:
         LocalProtocolError: The method is not a token, the URL cannot be asked for (see `is_url`), or there are two bodies.
     """
 
-    __slots__ = (
-        "authority",
-        "body",
-        "headers",
-        "idempotent",
-        "keep_alive",
-        "method",
-        "stream",
-        "target",
-        "trailers",
-        "url",
-        "version",
-    )
+    stream: AsyncIterable[bytes] | None = None
+    version = "HTTP/1.1"
+    keep_alive = True
+    trailers = NO_HEADERS
 
     def __init__(
         self,
@@ -177,13 +168,11 @@ class Request:
         self.authority, self.target = _cut_url(url)
         self.headers = _as_headers(headers)
         self.body = body
-        self.stream = stream
         self.idempotent = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
-        self.keep_alive = True
-        self.version = "HTTP/1.1"
-        self.trailers = NO_HEADERS
-        if stream is not None and body:
-            raise LocalProtocolError("a request has a body or a stream, not both")
+        if stream is not None:
+            self.stream = stream
+            if body:
+                raise LocalProtocolError("a request has a body or a stream, not both")
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
@@ -203,7 +192,8 @@ class Response:
         trailers: On a received response, the fields behind a chunked body.
     """
 
-    __slots__ = ("body", "headers", "keep_alive", "reason", "status", "stream", "trailers")
+    stream: AsyncIterable[bytes] | None = None
+    trailers = NO_HEADERS
 
     def __init__(
         self,
@@ -217,11 +207,11 @@ class Response:
     ) -> None:
         self.status = status
         self.body = body
-        self.stream = stream
         self.headers = headers if isinstance(headers, Headers) else _as_headers(headers)
         self.reason = usual_reason(status) if reason is None else reason
         self.keep_alive = keep_alive
-        self.trailers = NO_HEADERS
+        if stream is not None:
+            self.stream = stream
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}, {len(self.body)} bytes>"

@@ -17,7 +17,7 @@ import asyncio
 import itertools
 import math
 import ssl
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Generic, Self, cast
@@ -86,6 +86,7 @@ class PeerClient(Generic[Q, A]):
         self._closed = False
         self._ids = itertools.count()
         self._numbers = itertools.count()
+        self._loop: asyncio.AbstractEventLoop  # known from the first request on
         self._deadlines = Deadlines[Exchange[Q, A]]()
         self._timer: asyncio.TimerHandle | None = None
         self._drained: asyncio.Event | None = None
@@ -97,26 +98,26 @@ class PeerClient(Generic[Q, A]):
         """Requests that have been asked and not been answered (fasthttp: PendingRequests)."""
         return len(self._deadlines)
 
-    async def get(
+    def get(
         self: "PeerClient[Request, Response]",
         url: str,
         *,
         headers: Headers | HeaderLines = (),
         timeout: float | None = None,
-    ) -> Response:
+    ) -> Coroutine[None, None, Response]:
         """Ask with GET; see `do`."""
-        return await self.do(Request("GET", url, headers), timeout=timeout)
+        return self.do(Request("GET", url, headers), timeout=timeout)
 
-    async def post(
+    def post(
         self: "PeerClient[Request, Response]",
         url: str,
         body: bytes = b"",
         *,
         headers: Headers | HeaderLines = (),
         timeout: float | None = None,
-    ) -> Response:
+    ) -> Coroutine[None, None, Response]:
         """Ask with POST; see `do`."""
-        return await self.do(Request("POST", url, headers, body), timeout=timeout)
+        return self.do(Request("POST", url, headers, body), timeout=timeout)
 
     # --8<-- [start:do]
     async def do(self, request: Q, *, timeout: float | None = None) -> A:
@@ -139,7 +140,7 @@ class PeerClient(Generic[Q, A]):
         """
         exchange = self._begin(request, timeout)
         try:
-            self._submit(exchange)
+            self._submit(exchange, exchange.asked_at)
             answer = await exchange.answer
         except BaseException as error:
             self._give_up(exchange, error)
@@ -164,7 +165,7 @@ class PeerClient(Generic[Q, A]):
         """
         exchange = self._begin(request, timeout, streamed=True)
         try:
-            self._submit(exchange)
+            self._submit(exchange, exchange.asked_at)
             response = await exchange.answer
         except BaseException as error:
             self._give_up(exchange, error)
@@ -207,8 +208,8 @@ class PeerClient(Generic[Q, A]):
 
     # What a client adds:
 
-    def _submit(self, exchange: Exchange[Q, A]) -> None:
-        """Find a connection for ``exchange``, now or later."""
+    def _submit(self, exchange: Exchange[Q, A], now: float) -> None:
+        """Find a connection for ``exchange``, now (seconds) or later."""
         raise NotImplementedError
 
     def _abandon(self, exchange: Exchange[Q, A]) -> None:
@@ -238,14 +239,20 @@ class PeerClient(Generic[Q, A]):
             raise RuntimeError("this client is closed")
         if timeout is not None and timeout <= 0:
             raise RequestTimeout("queue", timeout)
-        loop = asyncio.get_running_loop()
-        data = self._codec.encode_request(request, self._authority)
-        exchange = Exchange[Q, A](next(self._ids), request, data, loop.create_future())
-        exchange.idempotent = self._codec.is_idempotent(request)
-        exchange.streamed = streamed
+        self._loop = loop = asyncio.get_running_loop()
+        exchange: Exchange[Q, A] = Exchange(  # without type arguments, which would be looked up in each call
+            next(self._ids),
+            request,
+            self._codec.encode_request(request, self._authority),
+            loop.create_future(),
+            loop.time(),
+            idempotent=self._codec.is_idempotent(request),
+        )
+        if streamed:
+            exchange.streamed = True
         if timeout is not None:
             exchange.timeout = timeout
-            exchange.deadline = loop.time() + timeout
+            exchange.deadline = exchange.asked_at + timeout
         if self._deadlines.set(exchange, exchange.deadline):
             self._set_timer()
         if self._trace is not None:
@@ -266,7 +273,7 @@ class PeerClient(Generic[Q, A]):
 
     def _dial(self, opened: Callable[[Connection[A]], None], failed: Callable[[Exception], None]) -> None:
         """Dial in a task of its own, which outlives the exchange that it was started for."""
-        task = asyncio.get_running_loop().create_task(self._dial_now(opened, failed))
+        task = self._loop.create_task(self._dial_now(opened, failed))
         self._dials.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -281,7 +288,7 @@ class PeerClient(Generic[Q, A]):
         number = next(self._numbers)
         try:
             connection = await self._dialer.dial(lambda: Connection(self, reader, number))
-        except (OSError, ValueError) as error:  # ValueError: a name that cannot be one
+        except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits to hear of it
             failed(error)
             return
         if connection.closing:
@@ -307,7 +314,7 @@ class PeerClient(Generic[Q, A]):
         else:
             connection.write_through(exchange.data)
         if self._read_timeout is not None or self._write_timeout is not None:
-            exchange.sent_at = asyncio.get_running_loop().time()
+            exchange.sent_at = self._loop.time()
             self._limit(exchange, self._read_timeout if self._write_timeout is None else self._write_timeout)
         if self._trace is not None:
             self._trace("request.sent", id=exchange.id, connection=connection.number)
@@ -315,9 +322,8 @@ class PeerClient(Generic[Q, A]):
     def _send_body(
         self, exchange: Exchange[Q, A], connection: Connection[A], body: AsyncGenerator[bytes, None]
     ) -> None:
-        loop = asyncio.get_running_loop()
         if self._codec.awaits_go_ahead(exchange.request):
-            exchange.go_ahead = loop.create_future()
+            exchange.go_ahead = self._loop.create_future()
 
         async def send() -> None:
             try:
@@ -331,12 +337,12 @@ class PeerClient(Generic[Q, A]):
                 self._abandon(exchange)
                 exchange.fail(error)
 
-        exchange.sender = loop.create_task(send())
+        exchange.sender = self._loop.create_task(send())
 
-    def _stop_sending(self, exchange: Exchange[Q, A]) -> bool:
+    def _stop_sending(self, exchange: Exchange[Q, A], connection: Connection[A]) -> bool:
         """The answer is there, or nobody wants it. True if the request has not been sent whole (promise 3)."""
         if exchange.sender is None or exchange.sender.done():
-            return exchange.connection is not None and exchange.connection.unsent > 0
+            return connection.unsent > 0
         exchange.sender.cancel()
         return True
 
@@ -356,11 +362,11 @@ class PeerClient(Generic[Q, A]):
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_at(self._deadlines.next_check, self._check_deadlines)
+        self._timer = self._loop.call_at(self._deadlines.next_check, self._check_deadlines)
 
     def _check_deadlines(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         for exchange in self._deadlines.expired(now):
             self._time_out(exchange, now)
         if self._deadlines.next_check < math.inf:

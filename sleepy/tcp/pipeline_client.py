@@ -10,7 +10,6 @@ When a connection is lost, requests that were not written move to another, and s
 is read and thrown away: those behind it need theirs.
 """
 
-import asyncio
 import ssl
 
 from sleepy.tcp.codec import A, Codec, Q
@@ -83,7 +82,7 @@ class PipelineClient(PeerClient[Q, A]):
         self._batching: set[Lane[Exchange[Q, A]]] = set()
 
     # --8<-- [start:submit]
-    def _submit(self, exchange: Exchange[Q, A]) -> None:
+    def _submit(self, exchange: Exchange[Q, A], now: float) -> None:  # noqa: ARG002 -- it does not matter here
         self._serve(self._pipeline.add(exchange))
 
     def _serve(self, lane: Lane[Exchange[Q, A]]) -> None:
@@ -93,7 +92,7 @@ class PipelineClient(PeerClient[Q, A]):
                 self._write(lane)
             elif lane not in self._batching:
                 self._batching.add(lane)
-                asyncio.get_running_loop().call_later(self._max_batch_delay, self._write, lane)
+                self._loop.call_later(self._max_batch_delay, self._write, lane)
         elif lane not in self._dialing:
             self._dialing.add(lane)
             self._dial(lambda connection: self._opened(lane, connection), lambda error: self._dial_failed(lane, error))
