@@ -17,8 +17,8 @@ from random import Random
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from sleepy.errors import SleepyError
 from sleepy.tcp.balance import Balancer, Ticket
+from sleepy.tcp.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import (
     BodyTooLarge,
     LocalProtocolError,
@@ -35,10 +35,7 @@ A_co = TypeVar("A_co", covariant=True)
 
 
 class AnyClient(Protocol[Q_contra, A_co]):
-    """What requests can be spread over: `HostClient`, `PipelineClient`, an `LBClient`, or one of your own.
-
-    An OSError from ``do`` that is no `SleepyError` means that no connection could be made, so that nothing was sent.
-    """
+    """What requests can be spread over: `HostClient`, `PipelineClient`, an `LBClient`, or one of your own."""
 
     @property
     def pending_requests(self) -> int:
@@ -173,7 +170,7 @@ class LBClient(Generic[Q, A]):
 
     def _fail_over(self, request: Q, error: Exception, tried: list[AnyClient[Q, A]]) -> Ticket[AnyClient[Q, A]] | None:
         """Who gets a request that has failed; None if nobody may."""
-        if isinstance(error, _FINAL) or not (_nothing_was_sent(error) or self._may_repeat(request)):  # rules 1 and 2
+        if isinstance(error, _FINAL) or not (isinstance(error, _UNSENT) or self._may_repeat(request)):  # rules 1 and 2
             return None
         if len(tried) == self._max_attempts:  # rule 3
             return None
@@ -217,13 +214,8 @@ class LBClient(Generic[Q, A]):
 
 # Another client would fare no better, or there is no time to try.
 _FINAL = (RequestTimeout, LocalProtocolError, BodyTooLarge)
-
-
-def _nothing_was_sent(error: Exception) -> bool:
-    """Whether the request has not left this program: no connection was free, or none could be made."""
-    if isinstance(error, SleepyError):
-        return isinstance(error, NoFreeConnections | PipelineOverflow)
-    return isinstance(error, OSError)
+# Nothing was sent: no connection was free, or none could be made.
+_UNSENT = (NoFreeConnections, PipelineOverflow, DialFailed, DialTimeout)
 
 
 def _no_error(_request: object, _answer: object, error: Exception | None) -> bool:

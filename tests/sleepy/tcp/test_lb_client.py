@@ -21,6 +21,7 @@ from sleepy.tcp import (
     RequestTimeout,
     Response,
 )
+from sleepy.tcp.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import NoAvailableClients
 from sleepy.tcp.lb_client import LBClient
 from tests.sleepy.tcp.virtual import World, now, on_network, virtual
@@ -68,7 +69,7 @@ class Backend:
         self.closed_with = timeout
 
 
-REFUSED = ConnectionRefusedError("cannot connect")
+REFUSED = DialFailed("cannot connect")
 LOST = ConnectionClosed("closed before it answered")
 
 
@@ -110,7 +111,7 @@ async def test_of_two_one_that_dies_costs_what_it_had_and_a_handful() -> None:
     dies.answer, dies.delay = REFUSED, 0.001
     outcomes = await loading
     afterwards = len(dies.asked) - begun
-    assert outcomes["ConnectionRefusedError"] == under_way + afterwards
+    assert outcomes["DialFailed"] == under_way + afterwards
     assert afterwards <= 5 + 2  # probes: one second later, two more seconds later, a little earlier by chance
     assert outcomes["lives: "] > 20_000  # 50 callers for 4 seconds, 10 ms each
 
@@ -127,7 +128,7 @@ async def test_and_when_they_do_not_ask_all_at_once_a_handful_in_all() -> None:
         outcomes.update(await load(client, 1, 4.0))
 
     await asyncio.gather(*(late(number) for number in range(50)))
-    assert outcomes["ConnectionRefusedError"] == len(dead.asked) <= 5 + 2 + 1
+    assert outcomes["DialFailed"] == len(dead.asked) <= 5 + 2 + 1
 
 
 @virtual
@@ -170,6 +171,22 @@ async def test_over_http_a_peer_that_dies_and_comes_back_costs_its_callers_nothi
         assert client.pending_requests == 0
 
 
+@on_network("a", "b")
+async def test_over_http_a_peer_that_is_dead_from_the_start_costs_nothing_at_all(world: World) -> None:
+    """Fifty POSTs at once: those that nobody took at one peer were not sent, so they go to the other."""
+
+    async def handler(request: Request) -> Response:
+        return Response(200, request.body)
+
+    await world.serve("b", handler)
+    hosts = [HostClient("a:80"), HostClient("b:80")]
+    async with LBClient[Request, Response](hosts, random=Random(1)) as client:
+        bodies = [b"%d" % number for number in range(50)]
+        answers = await asyncio.gather(*(client.do(Request("POST", "/", body=body)) for body in bodies))
+        assert [answer.body for answer in answers] == bodies
+        assert client.ejected == hosts[:1]
+
+
 # Fail-over
 
 
@@ -177,7 +194,8 @@ async def test_over_http_a_peer_that_dies_and_comes_back_costs_its_callers_nothi
     ("error", "if_idempotent", "otherwise"),
     [
         (REFUSED, True, True),
-        (TimeoutError("the dial took too long"), True, True),
+        (DialTimeout("the dial took too long", "dial", 0.0), True, True),
+        (ConnectionResetError("who knows when"), True, False),
         (NoFreeConnections("all are busy"), True, True),
         (PipelineOverflow("too many are pending"), True, True),
         (LOST, True, False),
@@ -236,7 +254,7 @@ async def test_rule_3_so_many_are_tried_and_each_once(max_attempts: int) -> None
 @virtual
 async def test_rule_3_when_all_have_failed_the_last_error_is_the_callers() -> None:
     client = spread(Backend("a", LOST), Backend("b", REFUSED), max_attempts=9)
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(DialFailed):
         await client.do(Asked(idempotent=True))
 
 
