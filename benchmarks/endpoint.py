@@ -25,8 +25,7 @@ from typing import Any
 
 from benchmarks.endpoint_naive import NaiveEndpoint
 from benchmarks.endpoint_work import WORKS
-from setup import HOT
-from sleepy.udp import Endpoint
+from sleepy.udp import Endpoint, endpoint
 
 ROOT = Path(__file__).parents[1]
 WARM = 300  # exchanges until the memory of 256 packets is full
@@ -38,18 +37,20 @@ COMPILED_WORK = "endpoint_work_compiled"
 
 def run(command: list[str], folder: Path, wanted: str) -> None:
     """Run a compiler."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    environment = os.environ | {"SLEEPY_MYPYC": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"cannot compile: {wanted}?\n{done.stdout}{done.stderr}")
 
 
 def build_sleepy(folder: Path) -> None:
-    """A copy of the source in which the hot modules are compiled as setup.py does it, and a copy of the work with them."""
+    """A copy of the source in which setup.py compiles the hot modules, and a copy of the work with them."""
     for name in ("sleepy", "benchmarks"):
         copytree(ROOT / name, folder / name, ignore=ignore_patterns("__pycache__", "*.so"))
     copy(ROOT / "setup.py", folder)
     copy(ROOT / "benchmarks/endpoint_work.py", folder / f"{COMPILED_WORK}.py")
-    command = [sys.executable, "-m", "mypyc", "--config-file", os.devnull, "--strict", *HOT, f"{COMPILED_WORK}.py"]
+    build = f"import setup; setup.HOT.append('{COMPILED_WORK}.py'); setup.main()"
+    command = [sys.executable, "-c", build, "--quiet", "build_ext", "--inplace"]
     run(command, folder, "are mypy[mypyc], setuptools and a C compiler here")
 
 
@@ -63,7 +64,10 @@ def build_c(folder: Path, reliable: Path) -> None:
 def serve(kind: str) -> None:
     """Take turns: for each line with the index of a work, do it for a while and answer with nanoseconds per exchange."""
     implementation: Any = NaiveEndpoint if kind == "naive" else Endpoint
-    works = import_module(COMPILED_WORK).WORKS if kind == "compiled" else WORKS
+    works = import_module(COMPILED_WORK).WORKS if kind == "compiled caller" else WORKS
+    is_compiled = not str(endpoint.__file__).endswith(".py")
+    if is_compiled is not kind.startswith("compiled"):
+        sys.exit(f"{kind} is to be measured, and this is something else: {endpoint.__file__}")
     counts = [0] * len(works)
     for line in sys.stdin:
         index = int(line)
@@ -109,12 +113,12 @@ def main() -> None:
         folder = Path(temporary)
         contenders = [
             Contender("naive", [*PYTHON, "naive"], ROOT),
-            Contender("pure Python", [*PYTHON, "pure"], ROOT),
+            Contender("pure Python", [*PYTHON, "pure Python"], ROOT),
         ]
         if arguments.compiled:
             build_sleepy(folder)
-            contenders.append(Contender("compiled", [*PYTHON, "pure"], folder))
-            contenders.append(Contender("compiled, caller too", [*PYTHON, "compiled"], folder))
+            contenders.append(Contender("compiled", [*PYTHON, "compiled"], folder))
+            contenders.append(Contender("compiled, caller too", [*PYTHON, "compiled caller"], folder))
         if arguments.reliable:
             build_c(folder, arguments.reliable.resolve())
             contenders.append(Contender("C, copies", ["./endpoint_c", "own"], folder))
