@@ -23,10 +23,10 @@ Rules:
 What a run leaves (captures, events) is written into its folder too; the world carries it out.
 """
 
-import fcntl
 import json
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -37,6 +37,9 @@ from typing import Any, Self
 
 from labs.scenario import Scenario
 from sleepy.sim import Link
+
+if sys.platform != "win32":  # it has no such locks; there nobody meets, and the sim world needs only `Order`
+    import fcntl
 
 ROLES = ("server", "router", "client")
 POLL = 0.02  # seconds between two looks at the folder

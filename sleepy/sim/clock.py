@@ -161,7 +161,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _count_step(self) -> None:
         self._steps += 1
-        if self._steps & 1023 == 0 and time.monotonic() > self._deadline:
+        if self._steps & 63 == 0 and time.monotonic() > self._deadline:
             raise RunawayError(
                 f"the run is not over after {self._patience:.6g} s of real time and stands at {self.now:.6g} s of "
                 f"virtual time; if it should take longer, raise patience={self._patience:.6g}{self.describe_tasks()}"

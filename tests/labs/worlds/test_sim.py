@@ -1,5 +1,7 @@
 """The sim world: the hol lab in virtual time, from its command to its verdict."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,24 @@ import pytest
 from labs import run, scenario
 from labs.results import Verdict
 from labs.worlds import find, names
+
+ELSEWHERE = """
+import sys
+import sleepy.sim
+
+class Nowhere:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"fcntl", "grp", "pwd", "resource", "termios", "pyroute2"}:
+            raise ImportError(f"{name} is not to be had on this system")
+
+sys.meta_path.insert(0, Nowhere())
+here, sys.platform = sys.platform, "win32"
+import labs.meeting
+sys.platform = here
+from labs.__main__ import main
+
+sys.exit(main(["run", "hol", "--world", "sim", "--out", sys.argv[1]]))
+"""
 
 
 @pytest.mark.parametrize("name", ["slow-response", "lost-segment"])
@@ -39,3 +59,9 @@ def test_it_can_always_be_had_and_comes_last() -> None:
     assert find("sim").probe(one, "off").impairment == "off"
     assert not find("sim").probe(one, "netem").ok
     assert names()[-1] == "sim"
+
+
+def test_it_needs_nothing_that_only_some_systems_have(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path)]
+    done = subprocess.run(command, cwd=pytestconfig.rootpath, capture_output=True, text=True, check=False, timeout=100)
+    assert "PASS in all: slow-response PASS, lost-segment PASS" in done.stdout, done.stdout + done.stderr
