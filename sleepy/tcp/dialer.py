@@ -31,7 +31,6 @@ from sleepy.tcp.happy_eyeballs import interleave, race
 from sleepy.tcp.resolver import Resolver
 
 MAX_CONCURRENT_DIALS: Final = 1000  # fasthttp's
-_NOTEWORTHY: Final = 0.001  # seconds in the queue
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 Phase = Literal["dial-queue", "dns", "dial", "tls"]
@@ -130,7 +129,7 @@ class Dialer:
         turn = self._turn
         self._turn += 1
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, must_wait = loop.time(), self._slots.locked()
         if progress is not None:
             progress("dial-queue")
         try:
@@ -143,7 +142,7 @@ class Dialer:
                 loop.time() - began,
             ) from None
         try:
-            attempt = _Attempt(began + self._timeout, loop.time() - began, progress)
+            attempt = _Attempt(began + self._timeout, loop.time() - began if must_wait else 0.0, progress)
             return await self._dial_each(turn, factory, attempt)
         finally:
             self._slots.release()
@@ -173,10 +172,10 @@ class Dialer:
             return held
         attempt.enter("tls")
         name = self._server_hostname or address.host.rstrip(".")  # RFC 6066, section 3: without the dot
-        secure = Placeholder()
+        secure = Placeholder(half_open=False)
         try:
             transport = await asyncio.get_running_loop().start_tls(
-                await held.ready, secure, self._tls, server_hostname=name, ssl_handshake_timeout=self._timeout
+                held.give_up_for_tls(), secure, self._tls, server_hostname=name, ssl_handshake_timeout=self._timeout
             )
         except BaseException:
             held.abort()
@@ -230,7 +229,7 @@ class _Attempt:
     def error(self) -> DialTimeout | DialFailed:
         """What to raise when all addresses have failed."""
         message = f"cannot connect: {'; '.join(self._failures)}"
-        if self._queued > _NOTEWORTHY:
+        if self._queued:
             message += f"; before that {self._queued:.3g} s in the queue for a slot to dial in (max_concurrent_dials)"
         error = DialFailed(message) if self._timed_out is None else DialTimeout(message, self._timed_out, self._queued)
         error.__cause__ = self._cause

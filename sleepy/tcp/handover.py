@@ -2,8 +2,11 @@
 
 An event loop gives every connection to a protocol as soon as it is made. But while several addresses are raced only one
 connection will have an owner, and one that still has to shake hands for TLS has none yet. So all of them are made with a
-`Placeholder`, which reads nothing, so that nothing is lost; the one that is good in the end is handed over, and its owner
-never hears of the others. The same way serves plain TCP and TLS, and all event loops.
+`Placeholder`, which keeps what comes; the one that is good in the end is handed over, and its owner never hears of the
+others. The same way serves plain TCP and TLS, and all event loops.
+
+(To pause the transport instead, so that nothing comes, would be simpler, but uvloop begins to read behind
+``connection_made``, whatever was asked for there.)
 """
 
 import asyncio
@@ -13,16 +16,21 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class Placeholder(asyncio.Protocol):
-    """Holds one connection. Wait for `ready`, then call either `hand_over` or `abort`.
+    """Holds one connection. Wait for `ready`, then call one of the methods.
+
+    Args:
+        half_open: Whether the peer may end its direction first. With TLS it may not.
 
     Attributes:
         ready: The transport, once there is one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, half_open: bool = True) -> None:
         self.ready: asyncio.Future[asyncio.Transport] = asyncio.get_running_loop().create_future()
-        self._received: list[bytes] = []  # in spite of the pause: a TLS handshake may end with data behind it
-        self._end: Exception | None = None  # why it is no more
+        self._half_open = half_open
+        self._received: list[bytes] = []
+        self._ended = False  # by the peer
+        self._error: Exception | None = None  # why it is no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hold it; or break it off, if it is nobody's any more."""
@@ -30,16 +38,20 @@ class Placeholder(asyncio.Protocol):
         if self.ready.done():
             held.abort()
         else:
-            held.pause_reading()
             self.ready.set_result(held)
 
     def data_received(self, data: bytes) -> None:
-        """Keep what comes for the owner."""
+        """Keep it for the owner."""
         self._received.append(data)
 
+    def eof_received(self) -> bool:
+        """Keep that for the owner too."""
+        self._ended = True
+        return self._half_open
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Remember it."""
-        self._end = exc or ConnectionResetError("closed in order")
+        """Remember why."""
+        self._error = exc or ConnectionResetError("it was closed in order")
 
     def hand_over(self, owner: P) -> P:
         """Give the connection to its owner, with all that has come.
@@ -47,22 +59,38 @@ class Placeholder(asyncio.Protocol):
         Raises:
             ConnectionError: There is none any more.
         """
-        transport = self.ready.result()
-        if self._end is not None or transport.is_closing():
-            raise ConnectionResetError("the peer closed the connection as soon as it was made") from self._end
+        transport = self._transport()
         transport.set_protocol(owner)
         owner.connection_made(transport)
         for data in self._received:
             if not transport.is_closing():
                 _feed(owner, data)
-        if not transport.is_closing():
-            transport.resume_reading()
+        if self._ended and not transport.is_closing():
+            protocol = cast("asyncio.Protocol | asyncio.BufferedProtocol", owner)
+            if not protocol.eof_received():
+                transport.close()
         return owner
+
+    def give_up_for_tls(self) -> asyncio.Transport:
+        """The transport, for a handshake. In TLS the client speaks first.
+
+        Raises:
+            ConnectionError: The peer did, or it has gone.
+        """
+        if self._received or self._ended:
+            raise ConnectionError("the peer did not wait for the handshake: it does not speak TLS")
+        return self._transport()
 
     def abort(self) -> None:
         """Break the connection off; if there is none yet, as soon as there is."""
         if not self.ready.cancel() and not self.ready.cancelled():
             self.ready.result().abort()
+
+    def _transport(self) -> asyncio.Transport:
+        transport = self.ready.result()
+        if self._error is not None or transport.is_closing():
+            raise ConnectionResetError("the peer closed the connection as soon as it was made") from self._error
+        return transport
 
 
 def _feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:

@@ -20,11 +20,14 @@ MODULES = {name: path for name, path in SOURCES.items() if name.split(".")[0] ==
 SHELLS = {
     "sleepy.tcp.connection",
     "sleepy.tcp.dialer",
+    "sleepy.tcp.handover",
+    "sleepy.tcp.happy_eyeballs",
     "sleepy.tcp.exchange",
     "sleepy.tcp.host_client",
     "sleepy.tcp.lb_client",
     "sleepy.tcp.peer_client",
     "sleepy.tcp.pipeline_client",
+    "sleepy.tcp.resolver",
     "sleepy.tcp.server",
     "sleepy.tcp.streams",
 }
