@@ -156,7 +156,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _out_of_time(self) -> RunawayError:
         return RunawayError(
             f"the run is not over after {self._until:.6g} s of virtual time; if it should take longer, "
-            f"raise until={self._end:.6g}{self.describe_tasks()}"
+            f"give it more than until={self._until:.6g}{self.describe_tasks()}"
         )
 
     def _count_step(self) -> None:
@@ -164,7 +164,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         if self._steps & 63 == 0 and time.monotonic() > self._deadline:
             raise RunawayError(
                 f"the run is not over after {self._patience:.6g} s of real time and stands at {self.now:.6g} s of "
-                f"virtual time; if it should take longer, raise patience={self._patience:.6g}{self.describe_tasks()}"
+                f"virtual time; if it should take longer, give it more than patience={self._patience:.6g}"
+                f"{self.describe_tasks()}"
             )
 
     def _check_open(self) -> None:

@@ -16,6 +16,7 @@ Rules:
    changes nothing for the others.
 """
 
+import math
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -149,7 +150,7 @@ class Network:
         """Give one direction of a link other figures, at a time or now.
 
         Raises:
-            ValueError: The two are not linked, or the time is past.
+            ValueError: The two are not linked, or the time is past or none.
         """
         self._plan(at, self.wire(source, target).change, link)
 
@@ -157,8 +158,11 @@ class Network:
         """Let a link lose everything in both directions: from a time or from now, until another or for ever.
 
         Raises:
-            ValueError: The two are not linked, or a time is past.
+            ValueError: The two are not linked, or a time is past or none; or it ends before it begins.
         """
+        begin = self.now if at is None else at
+        if until is not None and not until >= begin:
+            raise ValueError(f"a cut from {begin} s until {until} s ends before it begins")
         for wire in (self.wire(one, other), self.wire(other, one)):
             self._plan(at, Wire.cut, wire)
             if until is not None:
@@ -242,6 +246,8 @@ class Network:
     def _plan(self, at: float | None, act: Callable[[Any], object], what: object) -> None:
         if at is None:
             act(what)
+        elif not math.isfinite(at):
+            raise ValueError(f"{at} s is no time at which something happens; leave out until=... for a cut without end")
         elif at < self.now:
             raise ValueError(f"at {at} s is past: it is {self.now} s now")
         elif self.running:

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -238,6 +239,12 @@ def test_a_drop_list_beyond_the_run_is_reported() -> None:
         (lambda n: n.link("a", "a"), "both of its ends are 'a'"),
         (lambda n: (n.link("a", "b"), n.link("b", "a")), "linked already: use change()"),
         (lambda n: n.cut("a", "b"), r"not linked: link\('a', 'b', Link\(...\)\)"),
+        (lambda n: (n.link("a", "b"), n.cut("a", "b", at=5, until=3)), "from 5 s until 3 s ends before it begins"),
+        (lambda n: (n.link("a", "b"), n.cut("a", "b", until=-1)), "from 0.0 s until -1 s ends before it begins"),
+        (lambda n: (n.link("a", "b"), n.cut("a", "b", until=math.nan)), "until nan s ends before it begins"),
+        (lambda n: (n.link("a", "b"), n.cut("a", "b", until=math.inf)), "inf s is no time .* leave out until"),
+        (lambda n: (n.link("a", "b"), n.change("a", "b", sim.Link(), at=math.nan)), "nan s is no time"),
+        (lambda n: (n.link("a", "b"), n.change("a", "b", sim.Link(), at=-1)), "at -1 s is past"),
         (lambda n: n.route("a", "b", via="c"), "'a' and 'c' are not linked"),
         (lambda n: n.host("a", "10.0.0"), "no IPv4 address"),
         (lambda n: n.host("a", "127.0.0.1"), "taken by every host"),
