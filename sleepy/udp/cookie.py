@@ -71,5 +71,4 @@ class CookieJar:
 
 
 def _mac(key: bytes, address: Address, subject: bytes) -> bytes:
-    where = repr(address).encode()
-    return blake2s(len(where).to_bytes(2, "little") + where + subject, key=key, digest_size=COOKIE).digest()
+    return blake2s(repr((address, subject)).encode(), key=key, digest_size=COOKIE).digest()

@@ -223,6 +223,15 @@ def test_places_are_given_back() -> None:
     assert bob.next_timeout == inf
 
 
+def test_a_hello_whose_place_is_gone_begins_anew() -> None:
+    """Rule 3: nothing is left of the first time, so the reply has a new key."""
+    alice, bob = pair(lifetime=1.0)
+    hello = proved_hello(alice, bob)
+    replies = {bob.receive(hello, ALICE, now) for now in (0.0, 0.9, 1.0, 1.9)}
+    assert len(replies) == 2
+    assert len(bob) == 1
+
+
 def test_a_finished_handshake_answers_its_finish_only() -> None:
     """Rule 3: the same verdict for the same FINISH, none for another, and its HELLO is late."""
     net = Network(*pair())
