@@ -1,7 +1,7 @@
 """Fuzz a target with atheris.
 
     pip install -e ".[fuzz]"
-    python -m fuzz endpoint -max_total_time=600
+    python -m fuzz endpoint -max_total_time=600     # or http1, which needs the dev extra too
 
 A target is a module here with a function ``run(data)`` that raises when something is wrong. Further arguments are
 libFuzzer's. What it finds worth keeping goes into ``fuzz/corpus/TARGET``; the few inputs of it that are committed reach

@@ -1,202 +1,21 @@
-"""`sleepy.tcp.http1` beside two parsers that many rely on: h11, and llhttp (by way of httptools).
+"""`sleepy.tcp.http1_reader` beside h11 and llhttp, and beside itself.
 
-Whatever we take for one whole message, they must read the same: same start line, same fields, same body, nothing left over.
-If they refuse it, or read it otherwise, that must be for one of the reasons listed in `EXPLAINED`. What we refuse they may
-read as they like: there is no second reading where there is no first.
+Whatever we take for one whole message, they must read the same, and what they read we must not refuse, unless
+`fuzz.oracles.http1.DIFFERENCES` says why. And however the bytes of many messages arrive, they are the same messages: the
+reader that remembers the last head (rule 4) sees no more in it than one that is fed byte by byte, and cannot.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from itertools import accumulate
+from pathlib import Path
 
-import h11
-import httptools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleepy.tcp.errors import RemoteProtocolError
-from sleepy.tcp.http1 import Http1
-from sleepy.tcp.messages import Request, Response
+from fuzz.http1 import Setting, cut, outcome, run
+from fuzz.oracles.http1 import DIFFERENCES, OTHERS, Difference, by_sleepy, compare, differences, read
 
-CODEC = Http1()
-
-
-class Message(NamedTuple):
-    """What a parser has read."""
-
-    start: tuple[Any, ...]  # method and target, or status
-    fields: frozenset[tuple[bytes, bytes]]  # a set: h11 joins equal Content-Lengths, and order was proved elsewhere
-    body: bytes
-
-
-class Refused(Exception):
-    """The parser takes it for no message, or not for exactly one."""
-
-
-def folded(fields: Iterable[tuple[bytes, bytes]]) -> frozenset[tuple[bytes, bytes]]:
-    """The fields with names in lower case; h11 does as much to the one value that ignores case."""
-    return frozenset((n.lower(), v.lower() if n.lower() == b"transfer-encoding" else v) for n, v in fields)
-
-
-def by_sleepy(data: bytes, *, is_request: bool) -> Message:
-    try:
-        if is_request:
-            read: list[Any] = list((requests := CODEC.request_reader()).feed(data))
-            if not requests.between_messages:
-                raise Refused("more to come")
-        else:
-            responses = CODEC.response_reader()
-            responses.expect(Request("GET", "/"))
-            read = [*responses.feed(data), *responses.end()]
-    except RemoteProtocolError as error:
-        raise Refused(str(error)) from error
-    if len(read) != 1:
-        raise Refused(f"{len(read)} messages")
-    message: Request | Response = read[0]
-    fields = folded([(name.encode(), value.encode("latin-1")) for name, value in message.headers.items()])
-    if isinstance(message, Request):
-        return Message((message.method.encode(), message.url.encode()), fields, message.body)
-    return Message((message.status,), fields, message.body)
-
-
-def by_h11(data: bytes, *, is_request: bool) -> Message:
-    parser = h11.Connection(h11.SERVER if is_request else h11.CLIENT, max_incomplete_event_size=1 << 20)
-    start: Any = None
-    fields: frozenset[tuple[bytes, bytes]] = frozenset()
-    body = b""
-    try:
-        if not is_request:
-            parser.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
-            parser.send(h11.EndOfMessage())
-        parser.receive_data(data)
-        ended = False
-        while True:
-            event = parser.next_event()
-            if event is h11.NEED_DATA and not is_request and not ended:
-                parser.receive_data(b"")
-                ended = True
-            elif isinstance(event, h11.Request | h11.Response):
-                start = (event.method, event.target) if isinstance(event, h11.Request) else (event.status_code,)
-                fields = folded(event.headers)
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                break
-            else:
-                raise Refused(f"unexpected {event!r}")
-    except h11.ProtocolError as error:
-        raise Refused(str(error)) from error
-    if parser.trailing_data[0].replace(
-        b"\r\n", b"" if is_request else b"x"
-    ):  # empty lines may come before the next request
-        raise Refused(f"{parser.trailing_data[0]!r} left over")
-    return Message(start, fields, body)
-
-
-class Listener:
-    """Gathers what llhttp says."""
-
-    def __init__(self) -> None:
-        self.url = b""
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.body = b""
-        self.messages = 0
-        self.in_trailers = False
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.in_trailers:
-            self.fields.append((name, value.strip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        self.in_trailers = True
-
-    def on_body(self, body: bytes) -> None:
-        self.body += body
-
-    def on_message_complete(self) -> None:
-        self.messages += 1
-
-
-def by_llhttp(data: bytes, *, is_request: bool) -> Message:
-    listener = Listener()
-    parser: Any = (httptools.HttpRequestParser if is_request else httptools.HttpResponseParser)(listener)
-    try:
-        parser.feed_data(data)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-        raise Refused(repr(error)) from error
-    lengths = {b"content-length", b"transfer-encoding"}
-    until_close = not is_request and not lengths & {name.lower() for name, _ in listener.fields}
-    if listener.messages != 1 and not until_close:
-        raise Refused(f"{listener.messages} messages")
-    start = (parser.get_method(), listener.url) if is_request else (parser.get_status_code(),)
-    return Message(start, folded(listener.fields), listener.body)
-
-
-# Why they may differ from us on what we accept: the parser, what it says, and the reason.
-EXPLAINED: list[tuple[Callable[..., Message], str, Callable[[bytes, Message], bool], str]] = [
-    (
-        by_h11,
-        "no request line received",
-        lambda data, _: data.startswith(b"\r\n"),
-        "RFC 9112, section 2.2 asks servers to pass over empty lines before a request; h11 does not",
-    ),
-    (
-        by_llhttp,
-        "ethod",
-        lambda _, message: message.start[0] not in {b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"},
-        "llhttp knows a list of methods; for us any token is one (RFC 9110, section 9.1)",
-    ),
-    (
-        by_llhttp,
-        "Content-Length",
-        lambda data, _: data.lower().count(b"content-length") > 1,
-        "several equal Content-Lengths are one (RFC 9112, section 6.3); llhttp refuses them",
-    ),
-    (
-        by_llhttp,
-        "Upgrade",
-        lambda _, message: b"upgrade" in dict(message.fields),
-        "llhttp stops to let its caller upgrade",
-    ),
-    *(
-        (
-            parser,
-            "",
-            lambda _, message: message.start[0] in {204, 304},
-            "these have no body, whatever their fields say (RFC 9112, section 6.3), so we do not look at what they say",
-        )
-        for parser in (by_h11, by_llhttp)
-    ),
-    (
-        by_llhttp,
-        "chunk",
-        lambda data, _: b";" in data,
-        "llhttp checks the grammar of chunk extensions; for us they are visible characters, and are ignored",
-    ),
-]
-
-
-def agree(data: bytes, *, is_request: bool) -> bool:
-    """Hold the others against us on ``data``; True if we take it for a message."""
-    try:
-        ours = by_sleepy(data, is_request=is_request)
-    except Refused:
-        return False
-    for parser in (by_h11, by_llhttp):
-        try:
-            theirs: object = parser(data, is_request=is_request)
-        except Refused as refused:
-            theirs = str(refused)
-        if theirs != ours and not any(
-            parser is who and isinstance(theirs, str) and what in theirs and applies(data, ours)
-            for who, what, applies, _ in EXPLAINED
-        ):
-            raise AssertionError(f"{parser.__name__} reads {data!r} as {theirs!r}, we as {ours!r}")
-    return True
-
+CORPUS = sorted((Path(__file__).parents[3] / "fuzz" / "corpus" / "http1").iterdir())
 
 REQUESTS = [
     b"GET / HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -240,37 +59,33 @@ PIECES = [
     b",",
     b"+",
     b"-",
-]
-PIECES += [
-    b"\r\ncontent-length: 5",
-    b"\r\ncontent-length: 3",
-    b"\r\ntransfer-encoding: chunked",
-    b", identity",
     b"x",
+]
+PIECES += [
     b'"',
-]
-PIECES += [
-    b"\r\nconnection: close",
-    b"\r\nhost: x",
-    b"\r\n ",
-    b"chunked",
-    b"HTTP/1.0",
-    b"HTTP/1.1",
-    b"HTTP/2.0",
-    b"0x",
-    b"#",
-    b"@",
-]
-PIECES += [
-    b"\r\nupgrade: x\r\nconnection: upgrade",
-    b"\r\nexpect: 100-continue",
-    b"\r\n\r\n",
-    b"0\r\n\r\n",
     b"=",
     b"/",
     b"%",
     b"\\",
+    b"#",
+    b"@",
+    b"0x",
+    b"\r\n ",
+    b"\r\n\r\n",
+    b"0\r\n\r\n",
+    b"chunked",
+    b", identity",
 ]
+PIECES += [
+    b"HTTP/1.0",
+    b"HTTP/1.1",
+    b"HTTP/2.0",
+    b"HTTP/1.1 100 x\r\n\r\n",
+    b"\r\ncontent-length: 5",
+    b"\r\ncontent-length: 3",
+]
+PIECES += [b"\r\ntransfer-encoding: chunked", b"\r\nconnection: close", b"\r\nhost: x", b"\r\nexpect: 100-continue"]
+PIECES += [b"\r\nupgrade: x\r\nconnection: upgrade"]
 
 
 @st.composite
@@ -297,50 +112,117 @@ def mutated(draw: st.DrawFn, originals: list[bytes]) -> bytes:
     return data
 
 
+@st.composite
+def parts(draw: st.DrawFn, originals: list[bytes], asked: tuple[str, ...]) -> list[bytes]:
+    """A message for each of those asked, most of them alike, and sometimes something between them."""
+    few = draw(st.lists(st.sampled_from(originals), min_size=1, max_size=2))
+    found: list[bytes] = []
+    for method in asked:
+        message = draw(st.sampled_from(few))
+        found.append(message if method != "HEAD" else message.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+    for place in draw(st.just([]) | st.lists(st.integers(0, len(found)), min_size=1, max_size=2)):
+        found.insert(place, draw(st.sampled_from([b"HTTP/1.1 100 x\r\n\r\n", b"\r\n", b"HTT"]) | mutated(originals)))
+    return found
+
+
+@st.composite
+def pieces(draw: st.DrawFn, found: list[bytes]) -> list[bytes]:
+    """The same bytes, cut elsewhere, or some of it where it was cut."""
+    data = b"".join(found)
+    seams = list(accumulate(map(len, found), initial=0))
+    seams += [seam - 1 for seam in seams[1:]]
+    ends = sorted(draw(st.lists(st.sampled_from(seams) | st.integers(0, len(data)), max_size=7)))
+    return [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)], strict=True)]
+
+
 @pytest.mark.parametrize("data", REQUESTS)
 def test_good_requests_are_read_alike(data: bytes) -> None:
-    assert agree(data, is_request=True)
+    assert compare(data, is_request=True)
 
 
 @pytest.mark.parametrize("data", RESPONSES)
 def test_good_responses_are_read_alike(data: bytes) -> None:
-    assert agree(data, is_request=False)
+    assert compare(data, is_request=False)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(mutated(REQUESTS))
-def test_requests_that_we_accept_are_read_alike(data: bytes) -> None:
-    agree(data, is_request=True)
+def test_every_difference_on_requests_is_explained(data: bytes) -> None:
+    compare(data, is_request=True)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(mutated(RESPONSES))
-def test_responses_that_we_accept_are_read_alike(data: bytes) -> None:
-    agree(data, is_request=False)
+def test_every_difference_on_responses_is_explained(data: bytes) -> None:
+    compare(data, is_request=False)
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: f"{difference.what}, {difference.who}")
+def test_every_explanation_explains_a_difference(difference: Difference) -> None:
+    """No entry is a licence for what does not happen, or happens for another reason too."""
+    is_request = not difference.example.strip().startswith(b"HTTP")
+    ours = read(by_sleepy, difference.example, is_request=is_request)
+    theirs = read(OTHERS[difference.who], difference.example, is_request=is_request)
+    assert differences(difference.who, difference.example, ours, theirs) == [difference]
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n12345"
 
 
 @pytest.mark.parametrize(
-    ("data", "readers"),
+    ("asked", "arriving"),
     [
-        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", {by_h11}),
-        (b"GET / HTTP/1.1\r\nhost: x\r\na: b\r\n c\r\n\r\n", {by_h11}),
-        (b"GET / HTTP/1.1\nhost: x\n\n", {by_h11}),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1 \r\nx\r\n0\r\n\r\n", {by_h11}),
-        (b"GET / HTTP/1.1\r\n\r\n", {by_llhttp}),
-        (b"GET / HTTP/1.1\r\nhost: x\r\nhost: y\r\n\r\n", {by_llhttp}),
-        (b"GET /#a HTTP/1.1\r\nhost: x\r\n\r\n", {by_h11, by_llhttp}),
-        (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", {by_h11}),
+        (("GET", "HEAD", "GET"), [ANSWER, ANSWER[:-5], ANSWER]),
+        (("HEAD", "GET", "GET"), [ANSWER[:-5], ANSWER, ANSWER]),
+        (("GET", "GET", "GET"), [ANSWER, b"HTTP/1.1 100 x\r\n\r\n", ANSWER, ANSWER]),
+        (("GET", "GET"), [ANSWER, b"HTT", ANSWER]),
+        (("GET", "GET"), [ANSWER, ANSWER[:-1], b"5"]),
+        (("GET", "GET"), [ANSWER, ANSWER, ANSWER]),
+        (("GET", "GET", "GET"), [ANSWER, b"HTTP/1.1 204 x\r\ncontent-length: 5\r\n\r\n", ANSWER]),
     ],
 )
-def test_where_we_are_stricter(data: bytes, readers: set[Callable[..., Message]]) -> None:
-    """The other way round, for the record: what one of them reads and we refuse."""
-    with pytest.raises(Refused):
-        by_sleepy(data, is_request=True)
-    read = set()
-    for parser in (by_h11, by_llhttp):
-        try:
-            parser(data, is_request=True)
-            read.add(parser)
-        except Refused:
-            pass
-    assert read == readers
+def test_a_known_head_is_read_again_only_where_it_means_the_same(asked: tuple[str, ...], arriving: list[bytes]) -> None:
+    """Rule 4, where it could go wrong."""
+    setting = Setting(asked)
+    one_by_one = outcome(setting, cut(b"".join(arriving), 1), ends=False)
+    assert outcome(setting, arriving, ends=False) == one_by_one
+    assert outcome(setting, [b"".join(arriving)], ends=False) == one_by_one
+
+
+LIMITS = st.fixed_dictionaries(
+    {"max_header_size": st.sampled_from([64, 65536]), "max_body_size": st.sampled_from([None, 8])}
+)
+ASKED = st.lists(st.sampled_from(["GET", "GET", "GET", "HEAD"]), min_size=1, max_size=6).map(tuple)
+
+
+def alike_however_cut(data: st.DataObject, setting: Setting, found: list[bytes], *, ends: bool) -> None:
+    at_once = outcome(setting, [b"".join(found)], ends=ends)
+    assert outcome(setting, data.draw(pieces(found)), ends=ends) == at_once
+    assert outcome(setting, cut(b"".join(found), 1), ends=ends) == at_once
+
+
+@settings(max_examples=200)
+@given(st.data(), ASKED, LIMITS, st.booleans())
+def test_answers_are_the_same_however_they_arrive(
+    data: st.DataObject, asked: tuple[str, ...], limits: dict[str, int], ends: bool
+) -> None:
+    alike_however_cut(data, Setting(asked, **limits), data.draw(parts(RESPONSES, asked)), ends=ends)
+
+
+@settings(max_examples=200)
+@given(st.data(), ASKED, LIMITS)
+def test_requests_are_the_same_however_they_arrive(
+    data: st.DataObject, asked: tuple[str, ...], limits: dict[str, int]
+) -> None:
+    found = data.draw(parts(REQUESTS, ("GET",) * len(asked)))
+    alike_however_cut(data, Setting(None, **limits), found, ends=False)
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
+def test_a_kept_input_finds_nothing(path: Path) -> None:
+    """Every input that fuzzing once found worth keeping is run again."""
+    run(path.read_bytes())
+
+
+def test_the_corpus_is_there() -> None:
+    assert len(CORPUS) > 10
