@@ -9,7 +9,7 @@ The protocols have one thing in common: on one connection, answers come in the o
 must be told of every request, and what nobody asked for ends the connection.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # PEP 696: who names no codec speaks HTTP
@@ -49,12 +49,12 @@ class Reader(Protocol[M_co]):
         """Whether no part of a message has been read that is not whole yet."""
         ...
 
-    def feed(self, data: bytes) -> Iterator[M_co]:
+    def feed(self, data: bytes) -> Iterable[M_co]:
         """Read more, and give the messages that become whole by it, in order; a streamed one as soon as its body begins.
 
         Raises:
-            RemoteProtocolError: The peer sent something else, or more than allowed. It comes behind the messages that were
-                whole before; the reader is of no more use.
+            RemoteProtocolError: While iterating: the peer sent something else, or more than allowed. It comes behind the
+                messages that were whole before; the reader is of no more use.
         """
         ...
 

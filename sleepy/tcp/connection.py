@@ -66,6 +66,7 @@ class Connection(asyncio.Protocol, Generic[M]):
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
         self._error: Exception | None = None
+        self._deaf = False  # we are closing or finishing: no message that still comes is for anybody
         self._finishing = False  # we have said all: what still comes is thrown away
         self._peer_ended = False
         self._writable = asyncio.Event()
@@ -136,6 +137,7 @@ class Connection(asyncio.Protocol, Generic[M]):
 
     def close(self) -> None:
         """Send what was written, then close."""
+        self._deaf = True
         self._flush()
         self.transport.close()
 
@@ -147,7 +149,7 @@ class Connection(asyncio.Protocol, Generic[M]):
         he calls `abort`.
         """
         self._flush()
-        self._finishing = True
+        self._deaf = self._finishing = True
         if self._peer_ended or not self.transport.can_write_eof():
             self.transport.close()
         else:
@@ -156,6 +158,7 @@ class Connection(asyncio.Protocol, Generic[M]):
 
     def abort(self, error: Exception | None = None) -> None:
         """Close at once; what was not sent is lost. The owner is told of ``error``."""
+        self._deaf = True
         self._error = self._error or error
         self.transport.abort()
 
@@ -181,7 +184,7 @@ class Connection(asyncio.Protocol, Generic[M]):
             for message in self._reader.feed(data):
                 self.messages += 1
                 self._owner.received(self, message)
-                if self.closing or self._finishing:
+                if self._deaf:
                     return  # what comes behind a last message is nobody's
         except RemoteProtocolError as error:
             self._owner.confused(self, error)

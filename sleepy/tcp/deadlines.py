@@ -12,7 +12,10 @@ there is one timer for all of them, and it is lazy:
 """
 
 import math
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _REST = 1e-6  # seconds per item: rule 3
 
@@ -24,13 +27,15 @@ class Deadlines(Generic[T]):
 
     Attributes:
         next_check: When `expired` wants to be called, in seconds; infinity for never.
+        when_empty: Is called when the last item is discarded; None for nobody.
     """
 
-    __slots__ = ("_deadlines", "next_check")
+    __slots__ = ("_deadlines", "next_check", "when_empty")
 
     def __init__(self) -> None:
         self._deadlines: dict[T, float] = {}
         self.next_check = math.inf
+        self.when_empty: Callable[[], object] | None = None
 
     def __len__(self) -> int:
         return len(self._deadlines)
@@ -54,6 +59,8 @@ class Deadlines(Generic[T]):
     def discard(self, item: T) -> None:
         """``item`` is done, or given up. It need not be known."""
         self._deadlines.pop(item, None)
+        if self.when_empty is not None and not self._deadlines:
+            self.when_empty()
 
     def expired(self, now: float) -> list[T]:
         """Give those whose time has passed, and forget them; sets `next_check`."""

@@ -8,6 +8,7 @@ from sleepy.tcp.codec import A, Q
 from sleepy.tcp.messages import Headers
 
 if TYPE_CHECKING:
+    from sleepy.tcp.codec import Codec
     from sleepy.tcp.connection import Connection
     from sleepy.tcp.streams import IncomingBody
 
@@ -21,7 +22,6 @@ class Exchange(Generic[Q, A]):
         data: The same as bytes.
         answer: What the caller awaits.
         asked_at: When it was asked, in seconds on the loop's clock.
-        idempotent: Whether it may be sent twice.
         timeout: How long all of it may take, in seconds; infinity for any time.
         deadline: When that ends, in seconds on the loop's clock.
         streamed: Whether the caller wants the answer's body as it comes.
@@ -46,14 +46,19 @@ class Exchange(Generic[Q, A]):
     go_ahead: asyncio.Future[None] | None = None
 
     def __init__(
-        self, number: int, request: Q, data: bytes, answer: asyncio.Future[A], asked_at: float, *, idempotent: bool
+        self, number: int, request: Q, codec: "Codec[Q, A]", data: bytes, answer: asyncio.Future[A], asked_at: float
     ) -> None:
         self.id = number
         self.request = request
         self.data = data
         self.answer = answer
         self.asked_at = asked_at
-        self.idempotent = idempotent
+        self._codec = codec
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether it may be sent twice."""
+        return self._codec.is_idempotent(self.request)
 
     def succeed(self, answer: A) -> None:
         """Give the caller his answer, unless he has given up."""

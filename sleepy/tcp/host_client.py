@@ -131,37 +131,35 @@ class HostClient(PeerClient[Q, A]):
     def _submit(self, exchange: Exchange[Q, A], now: float) -> None:
         connection = self._pool.acquire(now)
         if connection is not None:
-            self._serve(exchange, connection)
+            self._serving[connection] = exchange
+            self._send(exchange, connection)
             return
         self._pool.enter(exchange)
         self._settle()
         patience = self._max_conn_wait_timeout
         if patience is not None and exchange.connection is None and not self._pool.is_dialing_for(exchange):
-            self._waits[exchange] = self._loop.call_later(patience, self._wait_is_over, exchange)
-
-    def _serve(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
-        self._serving[connection] = exchange
-        self._send(exchange, connection)
+            self._waits[exchange] = self._get_loop().call_later(patience, self._wait_is_over, exchange)
 
     def _settle(self) -> None:
         """Do what the pool decides."""
-        now = self._loop.time()
+        now = self._get_loop().time()
         orders = self._pool.settle(now)
         for connection in orders.close:
             connection.close()
         for exchange, connection in orders.serve:
             self._stop_waiting(exchange)
-            self._serve(exchange, connection)
+            self._serving[connection] = exchange
+            self._send(exchange, connection)
         for _ in range(orders.dials):
             self._dial(self._opened, self._dial_failed)
         expiry = self._pool.next_expiry(now) if self._cleaner is None else None
         if expiry is not None:
-            self._cleaner = self._loop.call_at(expiry, self._clean)
+            self._cleaner = self._get_loop().call_at(expiry, self._clean)
 
     # --8<-- [end:submit]
 
     def _opened(self, connection: Connection[A]) -> None:
-        self._pool.dialed(connection, self._loop.time())
+        self._pool.dialed(connection, self._get_loop().time())
         self._settle()
 
     def _dial_failed(self, error: Exception) -> None:
@@ -178,7 +176,7 @@ class HostClient(PeerClient[Q, A]):
         exchange.succeed(message)
 
     def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], *, whole: bool) -> None:
-        self._forget(exchange)
+        self._deadlines.discard(exchange)
         if whole:
             self._finish(exchange, connection)
 
@@ -186,7 +184,7 @@ class HostClient(PeerClient[Q, A]):
         """The answer is whole: let the connection serve again, if it can."""
         del self._serving[connection]
         usable = self._connections[connection].keep_alive and not self._stop_sending(exchange, connection)
-        if not (usable and self._pool.release(connection, self._loop.time())):
+        if not (usable and self._pool.release(connection, self._get_loop().time())):
             self._pool.discard(connection)
             connection.abort()
         if self._pool.waiting_count:
@@ -211,7 +209,7 @@ class HostClient(PeerClient[Q, A]):
         exchange.connection = None
         if self._trace is not None:
             self._trace("request.retried", id=exchange.id, error=repr(error))
-        self._submit(exchange, self._loop.time())
+        self._submit(exchange, self._get_loop().time())
 
     # --8<-- [end:retry]
 
@@ -246,6 +244,6 @@ class HostClient(PeerClient[Q, A]):
 
     def _clean(self) -> None:
         self._cleaner = None
-        for connection in self._pool.discard_expired(self._loop.time()):
+        for connection in self._pool.discard_expired(self._get_loop().time()):
             connection.close()
         self._settle()

@@ -19,7 +19,7 @@ twentieth of reading it.
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sleepy.tcp.codec import Sink
@@ -84,14 +84,22 @@ class _Reader(Generic[M]):
         return not self._buffer and self._current is None
 
     # --8<-- [start:feed]
-    def feed(self, data: bytes) -> Iterator[M]:
+    def feed(self, data: bytes) -> Iterable[M]:
         """Read more, and give the messages that become whole by it, in order; a streamed one as soon as its body begins.
 
         Raises:
-            RemoteProtocolError: The peer sent something else, or more than allowed. It comes behind the messages that were
-                whole before; the reader is of no more use.
+            RemoteProtocolError: While iterating: the peer sent something else, or more than allowed. It comes behind the
+                messages that were whole before; the reader is of no more use.
         """
         if self._known is not None and not self._buffer and self._current is None:  # rule 4
+            head, length, known = self._known
+            if len(data) == len(head) + length and data.startswith(head):
+                message = self._repeat(known, data[len(head) :], False)
+                return self._read(data) if message is None else (message,)
+        return self._read(data)
+
+    def _read(self, data: bytes) -> Iterator[M]:
+        if self._known is not None and not self._buffer and self._current is None:
             at, size = 0, len(data)
             head, length, known = self._known
             while data.startswith(head, at) and (end := at + len(head) + length) <= size:

@@ -119,8 +119,6 @@ NO_HEADERS = Headers()
 
 
 def _as_headers(lines: "Headers | HeaderLines") -> Headers:
-    if not lines:
-        return NO_HEADERS
     return lines if isinstance(lines, Headers) else Headers(lines)
 
 
@@ -166,7 +164,7 @@ class Request:
         self.method = _check_method(method)
         self.url = url
         self.authority, self.target = _cut_url(url)
-        self.headers = _as_headers(headers)
+        self.headers = _as_headers(headers) if headers else NO_HEADERS
         self.body = body
         self.idempotent = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
         if stream is not None:
@@ -207,7 +205,7 @@ class Response:
     ) -> None:
         self.status = status
         self.body = body
-        self.headers = headers if isinstance(headers, Headers) else _as_headers(headers)
+        self.headers = headers if isinstance(headers, Headers) else Headers(headers)
         self.reason = usual_reason(status) if reason is None else reason
         self.keep_alive = keep_alive
         if stream is not None:

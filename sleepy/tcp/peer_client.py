@@ -86,10 +86,9 @@ class PeerClient(Generic[Q, A]):
         self._closed = False
         self._ids = itertools.count()
         self._numbers = itertools.count()
-        self._loop: asyncio.AbstractEventLoop  # known from the first request on
+        self._loop: asyncio.AbstractEventLoop | None = None  # known from the first request on
         self._deadlines = Deadlines[Exchange[Q, A]]()
         self._timer: asyncio.TimerHandle | None = None
-        self._drained: asyncio.Event | None = None
         self._connections: dict[Connection[A], AnswerReader[Q, A]] = {}
         self._dials: set[asyncio.Task[None]] = set()
 
@@ -145,7 +144,7 @@ class PeerClient(Generic[Q, A]):
         except BaseException as error:
             self._give_up(exchange, error)
             raise
-        self._forget(exchange)
+        self._deadlines.discard(exchange)
         if self._trace is not None:
             self._trace("request.done", id=exchange.id, **self._codec.facts(answer))
         return answer
@@ -180,10 +179,11 @@ class PeerClient(Generic[Q, A]):
         """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds."""
         self._closed = True
         if self._deadlines:
-            self._drained = asyncio.Event()
+            drained = asyncio.Event()
+            self._deadlines.when_empty = drained.set
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await self._drained.wait()
+                    await drained.wait()
         for exchange in self._deadlines.items:
             self._abandon(exchange)
             exchange.fail(ConnectionClosed("this client was closed before the answer came"))
@@ -239,14 +239,11 @@ class PeerClient(Generic[Q, A]):
             raise RuntimeError("this client is closed")
         if timeout is not None and timeout <= 0:
             raise RequestTimeout("queue", timeout)
-        self._loop = loop = asyncio.get_running_loop()
-        exchange: Exchange[Q, A] = Exchange(  # without type arguments, which would be looked up in each call
-            next(self._ids),
-            request,
-            self._codec.encode_request(request, self._authority),
-            loop.create_future(),
-            loop.time(),
-            idempotent=self._codec.is_idempotent(request),
+        loop = self._loop or self._get_loop()
+        data = self._codec.encode_request(request, self._authority)
+        # Without type arguments, which would be looked up in each call.
+        exchange: Exchange[Q, A] = Exchange(
+            next(self._ids), request, self._codec, data, loop.create_future(), loop.time()
         )
         if streamed:
             exchange.streamed = True
@@ -259,21 +256,21 @@ class PeerClient(Generic[Q, A]):
             self._trace("request.queued", id=exchange.id, target=self._codec.describe(request))
         return exchange
 
-    def _forget(self, exchange: Exchange[Q, A]) -> None:
-        """The exchange is over."""
-        self._deadlines.discard(exchange)
-        if self._drained is not None and not self._deadlines:
-            self._drained.set()
+    def _get_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of the first request, which is that of all: asking for it again and again would cost too much."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def _give_up(self, exchange: Exchange[Q, A], error: BaseException) -> None:
         self._abandon(exchange)
-        self._forget(exchange)
+        self._deadlines.discard(exchange)
         if self._trace is not None:
             self._trace("request.failed", id=exchange.id, error=repr(error))
 
     def _dial(self, opened: Callable[[Connection[A]], None], failed: Callable[[Exception], None]) -> None:
         """Dial in a task of its own, which outlives the exchange that it was started for."""
-        task = self._loop.create_task(self._dial_now(opened, failed))
+        task = self._get_loop().create_task(self._dial_now(opened, failed))
         self._dials.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -314,7 +311,7 @@ class PeerClient(Generic[Q, A]):
         else:
             connection.write_through(exchange.data)
         if self._read_timeout is not None or self._write_timeout is not None:
-            exchange.sent_at = self._loop.time()
+            exchange.sent_at = self._get_loop().time()
             self._limit(exchange, self._read_timeout if self._write_timeout is None else self._write_timeout)
         if self._trace is not None:
             self._trace("request.sent", id=exchange.id, connection=connection.number)
@@ -323,7 +320,7 @@ class PeerClient(Generic[Q, A]):
         self, exchange: Exchange[Q, A], connection: Connection[A], body: AsyncGenerator[bytes, None]
     ) -> None:
         if self._codec.awaits_go_ahead(exchange.request):
-            exchange.go_ahead = self._loop.create_future()
+            exchange.go_ahead = self._get_loop().create_future()
 
         async def send() -> None:
             try:
@@ -337,7 +334,7 @@ class PeerClient(Generic[Q, A]):
                 self._abandon(exchange)
                 exchange.fail(error)
 
-        exchange.sender = self._loop.create_task(send())
+        exchange.sender = self._get_loop().create_task(send())
 
     def _stop_sending(self, exchange: Exchange[Q, A], connection: Connection[A]) -> bool:
         """The answer is there, or nobody wants it. True if the request has not been sent whole (promise 3)."""
@@ -362,11 +359,11 @@ class PeerClient(Generic[Q, A]):
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(self._deadlines.next_check, self._check_deadlines)
+        self._timer = self._get_loop().call_at(self._deadlines.next_check, self._check_deadlines)
 
     def _check_deadlines(self) -> None:
         self._timer = None
-        now = self._loop.time()
+        now = self._get_loop().time()
         for exchange in self._deadlines.expired(now):
             self._time_out(exchange, now)
         if self._deadlines.next_check < math.inf:

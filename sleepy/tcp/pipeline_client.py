@@ -92,7 +92,7 @@ class PipelineClient(PeerClient[Q, A]):
                 self._write(lane)
             elif lane not in self._batching:
                 self._batching.add(lane)
-                self._loop.call_later(self._max_batch_delay, self._write, lane)
+                self._get_loop().call_later(self._max_batch_delay, self._write, lane)
         elif lane not in self._dialing:
             self._dialing.add(lane)
             self._dial(lambda connection: self._opened(lane, connection), lambda error: self._dial_failed(lane, error))

@@ -133,8 +133,12 @@ class ConnectionPool(Generic[C, W]):
         """
         if self._line or not self._idle:  # rule 4
             return None
-        connection = self._next_idle()
-        if connection.closing or self._outlived(connection, now):  # rule 5: `settle` looks further
+        connection = next(reversed(self._idle) if self._lifo else iter(self._idle))
+        stale = (
+            now >= self._idle[connection] + self._max_idle_duration
+            or now >= self._born[connection] + self._max_duration
+        )
+        if stale or connection.closing:  # rule 5: `settle` looks further
             return None
         del self._idle[connection]
         return connection
