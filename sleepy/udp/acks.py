@@ -180,8 +180,7 @@ class SentPackets:
     # --8<-- [start:acknowledge]
     def acknowledge(self, ack: int, ack_bits: int, now: float) -> int:
         """The peer says what it has; how many packets we did not know that of."""
-        count, acks = self.count, self.acks
-        before = len(acks)
+        count, acks, acked = self.count, self.acks, 0
         behind = (count - 1 - ack) & 0xFFFF
         news = self._open & ack_bits << behind if behind < self._size else self._ahead(0x10000 - behind, ack_bits)
         while news and len(acks) < self._ack_limit:  # what finds no room stays open; a later header may say it again
@@ -194,8 +193,9 @@ class SentPackets:
             if age > self._half:
                 self.older_open_bytes -= self._bytes[slot]
             acks.append(sequence)
+            acked += 1
             self._round_trips.add(sequence, (now - self._times[slot]) * 1000)
-        return len(acks) - before
+        return acked
 
     def _ahead(self, steps: int, ack_bits: int) -> int:
         """What is new if the ack names a packet not sent yet: of its 32, the last may stand for packets that were."""

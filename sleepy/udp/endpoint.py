@@ -167,14 +167,13 @@ class Endpoint:
         """
         data = payload if isinstance(payload, bytes) else bytes(memoryview(payload))
         size = len(data)
-        whole = 0 < size <= self._unfragmented
-        if not whole:
+        if not 0 < size <= self._unfragmented:
             self._check_size(size)
         received = self._received
         sequence = self._sent.record(size + self._overhead, self._now)
         self.counters.packets_sent += 1
         header = write_header(sequence, (received.count - 1) & 0xFFFF, received.ack_bits)
-        if whole:
+        if size <= self._unfragmented:
             return [header + data]
         return self._fragments(sequence, header, data)
 
@@ -287,9 +286,9 @@ class Endpoint:
         sequence = fragment.sequence
         if sequence in received:
             return None
-        reassembly.advance(received.count)
         partial = reassembly.partials.get(sequence)
         if partial is None:
+            reassembly.advance(received.count)
             if reassembly.is_stale(sequence) and not (self._resync and received.is_stale(sequence)):
                 counters.fragments_invalid += 1
                 self.stale_run += 1
