@@ -57,11 +57,16 @@ class Redirects:
 
     Attributes:
         followed: How many there were so far.
+
+    Raises:
+        ValueError: ``limit`` is below 0.
     """
 
     __slots__ = ("_limit", "_normalize", "followed")
 
     def __init__(self, limit: int, *, normalize: bool = True) -> None:
+        if limit < 0:
+            raise ValueError(f"max_redirects is {limit}; 0 is an error at the first, None is to follow none")
         self._limit = limit
         self._normalize = normalize
         self.followed = 0

@@ -207,6 +207,11 @@ def test_rule_5_after_so_many_there_is_an_error(limit: int) -> None:
         redirects.follow(request, to("/x"))
 
 
+def test_rule_5_a_limit_below_nothing_would_never_be_reached() -> None:
+    with pytest.raises(ValueError, match="max_redirects is -1"):
+        Redirects(-1)
+
+
 HOSTS = ["a", "A", "b", "a:81", "a:80", "sub.a", "127.0.0.1", "[::1]", "a.", "me@a", "a@b", "a\\@b"]
 LOCATIONS = (
     st.builds(

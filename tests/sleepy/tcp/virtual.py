@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -88,7 +89,9 @@ def on_network(*servers: str) -> Callable[[Body], Callable[..., None]]:
 
             sim.run(nothing_left(body()), world.network)
 
-        del run.__wrapped__  # type: ignore[attr-defined]  # pytest would ask for a fixture `world`
+        signature = inspect.signature(test)
+        arguments = [parameter for name, parameter in signature.parameters.items() if name != "world"]  # no fixture
+        run.__signature__ = signature.replace(parameters=arguments)  # type: ignore[attr-defined]
         return run
 
     return decorate

@@ -1,0 +1,243 @@
+"""Client: a HostClient for each peer, found by the URL.
+
+Whoever asks many peers, or does not know beforehand which, names them in URLs. For each scheme, host and port there is a
+`HostClient`, made when it is first needed. This is fasthttp's Client. Three things it has to get right:
+
+1. **Nobody loses a client that he uses.** Every ten seconds those are dropped that have no connection, open or being
+   dialed, and no request pending. A look-up and the counting of its request are one step, without an await between them; a
+   client that was found cannot be dropped before it is used. (fasthttp's users met the gap.)
+2. **Peers are told apart by all three**: https://a is not http://a:443, and neither of them gets the other's connections.
+3. **One deadline over all redirects**: each that is followed takes what the others left. (fasthttp gives the whole time to
+   each.) Where they lead is decided in `sleepy.tcp.redirects`.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Final, Self, TypedDict, Unpack
+
+from sleepy.tcp.codec import Codec
+from sleepy.tcp.dialer import usual_context
+from sleepy.tcp.errors import LocalProtocolError, RequestTimeout
+from sleepy.tcp.host_client import HostClient
+from sleepy.tcp.messages import HeaderLines, Headers, Request, Response
+from sleepy.tcp.pool import PoolStrategy
+from sleepy.tcp.redirects import Origin, Redirects
+from sleepy.tcp.url import Url, parse_url
+from sleepy.trace import Trace
+
+RECYCLE_INTERVAL: Final = 10.0  # seconds, as in fasthttp
+
+
+class HostOptions(TypedDict, total=False):
+    """Options that each `HostClient` gets as they are; see there what they mean, and what they are by default."""
+
+    max_conn_wait_timeout: float | None
+    max_idle_conn_duration: float | None
+    max_conn_duration: float | None
+    pool_strategy: PoolStrategy
+    max_attempts: int
+    dial_timeout: float
+    read_timeout: float | None
+    write_timeout: float | None
+    max_response_body_size: int | None
+    codec: Codec[Request, Response] | None
+    trace: Trace | None
+
+
+class PeerOptions(HostOptions, total=False):
+    """All options of one `HostClient`."""
+
+    max_conns: int
+    tls: ssl.SSLContext | None
+
+
+class Client:
+    """A client to any peer; an async context manager that closes it.
+
+    Args:
+        max_conns_per_host: How many connections may be open or being dialed at once to each peer (fasthttp:
+            MaxConnsPerHost).
+        max_redirects: How many redirects `get` and `post` follow; None to follow none, and answer with the first.
+        normalize_paths: Whether two ways to write a path become one (not DisablePathNormalizing); see `sleepy.tcp.url`.
+        tls: How to speak TLS to https peers (TLSConfig). By default certificates are checked against the system's.
+        configure: Is called with the origin of each new peer and the options for it, which it may change
+            (ConfigureClient). What it raises is raised from the request, and the next request calls it again.
+        options: Options for every peer: any of `HostOptions`.
+
+    Raises:
+        ValueError: An option that makes no sense; the message says which.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_conns_per_host: int = 512,
+        max_redirects: int | None = 16,
+        normalize_paths: bool = True,
+        tls: ssl.SSLContext | None = None,
+        configure: Callable[[Origin, PeerOptions], None] | None = None,
+        **options: Unpack[HostOptions],
+    ) -> None:
+        self._max_redirects = max_redirects
+        self._normalize = normalize_paths
+        self._tls = tls
+        self._configure = configure
+        self._options: PeerOptions = {"max_conns": max_conns_per_host, "tls": None, **options}
+        self._hosts: dict[Origin, HostClient] = {}
+        self._recycler: asyncio.Task[None] | None = None
+        self._closed = False
+        HostClient("localhost:80", **self._options)  # so that a wrong option is found now, not at the first request
+        Redirects(max_redirects or 0)
+
+    @property
+    def pending_requests(self) -> int:
+        """Requests that have been asked and not been answered, of all peers."""
+        return sum(host.pending_requests for host in self._hosts.values())
+
+    @property
+    def conns_count(self) -> int:
+        """Connections open or being dialed, to all peers (ConnsCount)."""
+        return sum(host.conns_count for host in self._hosts.values())
+
+    @property
+    def idle_conns_count(self) -> int:
+        """Connections that serve nobody, to all peers (IdleConnsCount)."""
+        return sum(host.idle_conns_count for host in self._hosts.values())
+
+    async def get(self, url: str, *, headers: Headers | HeaderLines = (), timeout: float | None = None) -> Response:
+        """Ask with GET, and follow redirects; see `do`.
+
+        Args:
+            url: An absolute URL. Credentials in it become an ``Authorization`` field, unless there is one.
+            headers: Fields to send.
+            timeout: The longest all of it may take, redirects included, in seconds; None for as long as it takes.
+        """
+        request = self._request("GET", url, headers, b"")
+        return await self.do(request, timeout=timeout, max_redirects=self._max_redirects)
+
+    async def post(
+        self, url: str, body: bytes = b"", *, headers: Headers | HeaderLines = (), timeout: float | None = None
+    ) -> Response:
+        """Ask with POST, and follow redirects; see `get` and `do`."""
+        request = self._request("POST", url, headers, body)
+        return await self.do(request, timeout=timeout, max_redirects=self._max_redirects)
+
+    # --8<-- [start:do]
+    async def do(self, request: Request, *, timeout: float | None = None, max_redirects: int | None = None) -> Response:
+        """Send a request to the peer that its URL names, and wait for the answer.
+
+        Args:
+            request: What is asked, with an absolute URL.
+            timeout: The longest all of it may take, redirects included, in seconds; None for as long as it takes.
+            max_redirects: How many redirects are followed (DoRedirects); None to follow none.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            LocalProtocolError: The URL names no peer, or the request cannot be sent as it is.
+            TooManyRedirects: The last peer redirects once more.
+            RemoteProtocolError: What came is no answer, or redirects to what cannot be asked for.
+            RequestTimeout: The time ran out; the error says in which phase.
+            ConnectionClosed: The connection ended before the answer did.
+            OSError: No connection could be made.
+            RuntimeError: The client is closed.
+        """
+        if max_redirects is None:
+            return await self._host(request.url).do(request, timeout=timeout)
+        redirects = Redirects(max_redirects, normalize=self._normalize)
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout is None else loop.time() + timeout
+        left = timeout
+        while True:
+            try:
+                response = await self._host(request.url).do(request, timeout=left)
+            except RequestTimeout as error:
+                if redirects.followed:
+                    error.add_note(f"it came after {redirects.followed} redirects, and {timeout:g} s were for all")
+                raise
+            following = redirects.follow(request, response)
+            if following is None:
+                return response
+            request = following
+            left = None if deadline is None else max(deadline - loop.time(), 0.0)  # rule 3
+
+    # --8<-- [end:do]
+
+    @asynccontextmanager
+    async def stream(self, request: Request, *, timeout: float | None = None) -> AsyncGenerator[Response, None]:
+        """Send a request; enter with its answer as soon as its head is there. Follows no redirects.
+
+        See `HostClient.stream`.
+        """
+        async with self._host(request.url).stream(request, timeout=timeout) as response:
+            yield response
+
+    def close_idle_connections(self) -> None:
+        """Close the connections that serve nobody (CloseIdleConnections)."""
+        for host in self._hosts.values():
+            host.close_idle_connections()
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds."""
+        self._closed = True
+        recycler, self._recycler = self._recycler, None
+        if recycler is not None:
+            recycler.cancel()
+            await asyncio.wait([recycler])
+        await asyncio.gather(*(host.close(timeout) for host in self._hosts.values()))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close(timeout=5.0 if kind is None else 0.0)
+
+    def _request(self, method: str, url: str, headers: Headers | HeaderLines, body: bytes) -> Request:
+        parsed = parse_url(url, normalize=self._normalize)
+        if parsed.auth is not None:
+            headers = headers if isinstance(headers, Headers) else Headers(headers)
+            if "authorization" not in headers:
+                headers = Headers([*headers.items(), ("Authorization", parsed.auth)])
+        return Request(method, str(parsed), headers, body)
+
+    # --8<-- [start:host]
+    def _host(self, url: str) -> HostClient:
+        """The client to the peer of an absolute URL. Whoever calls this goes on without an await (rule 1)."""
+        if self._closed:
+            raise RuntimeError("this client is closed")
+        parsed = parse_url(url, normalize=self._normalize)
+        if not parsed.host:
+            raise LocalProtocolError(f"{url!r} names no host: a Client needs a whole URL, such as http://host/path")
+        origin = Origin.of(parsed)
+        host = self._hosts.get(origin)
+        if host is None:
+            host = self._hosts[origin] = self._new_host(origin, parsed)
+            if self._recycler is None:
+                self._recycler = asyncio.get_running_loop().create_task(self._recycle())
+        return host
+
+    async def _recycle(self) -> None:
+        """Drop what nobody uses, every ten seconds, as long as there is anything."""
+        while self._hosts:
+            await asyncio.sleep(RECYCLE_INTERVAL)
+            unused = [
+                origin for origin, host in self._hosts.items() if not host.conns_count and not host.pending_requests
+            ]
+            await asyncio.gather(*(self._hosts.pop(origin).close() for origin in unused))
+        self._recycler = None
+
+    # --8<-- [end:host]
+
+    def _new_host(self, origin: Origin, url: Url) -> HostClient:
+        options = self._options.copy()
+        if origin.scheme == "https":
+            options["tls"] = self._tls or usual_context()
+        if self._configure is not None:
+            self._configure(origin, options)
+        return HostClient(str(url.address), **options)
