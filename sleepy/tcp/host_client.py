@@ -183,7 +183,7 @@ class HostClient(PeerClient[Q, A]):
     def _finish(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
         """The answer is whole: let the connection serve again, if it can."""
         del self._serving[connection]
-        usable = self._connections[connection].keep_alive and not self._stop_sending(exchange, connection)
+        usable = not self._stop_sending(exchange, connection) and self._connections[connection].keep_alive
         if not (usable and self._pool.release(connection, self._get_loop().time())):
             self._pool.discard(connection)
             connection.abort()

@@ -169,6 +169,7 @@ class PeerClient(Generic[Q, A]):
         except BaseException as error:
             self._give_up(exchange, error)
             raise
+        response.stream = exchange.body
         try:
             yield response
         finally:
