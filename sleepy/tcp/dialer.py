@@ -41,7 +41,10 @@ class Dial(Protocol):
     """Connects in the place of the event loop (fasthttp: Dial): through a proxy, say, or in a test."""
 
     def __call__(self, factory: Callable[[], P], address: Address, /) -> Awaitable[P]:
-        """Make a connection to ``address`` for the protocol that ``factory`` makes, and give that; or raise `OSError`."""
+        """Make a connection to ``address`` for the protocol that ``factory`` makes, and give that; or raise `OSError`.
+
+        If it fails or is cancelled, a connection that was made is closed for it.
+        """
         ...
 
 
@@ -181,6 +184,7 @@ class Dialer:
             held.abort()
             raise
         if transport is None:
+            held.abort()
             raise ConnectionResetError("the peer closed the connection as soon as it was secure")
         secure.connection_made(transport)
         return secure
@@ -262,7 +266,6 @@ async def _hold(connect: Callable[[Callable[[], Placeholder]], Awaitable[object]
     held = Placeholder()
     try:
         await connect(lambda: held)
-        await held.ready  # some event loops return a moment before they have called connection_made
     except BaseException:
         held.abort()
         raise

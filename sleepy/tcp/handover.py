@@ -16,29 +16,25 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class Placeholder(asyncio.Protocol):
-    """Holds one connection. Wait for `ready`, then call one of the methods.
+    """Holds one connection. Have it made, then call one of `hand_over`, `give_up_for_tls` and `abort`.
 
     Args:
         half_open: Whether the peer may end its direction first. With TLS it may not.
-
-    Attributes:
-        ready: The transport, once there is one.
     """
 
     def __init__(self, *, half_open: bool = True) -> None:
-        self.ready: asyncio.Future[asyncio.Transport] = asyncio.get_running_loop().create_future()
         self._half_open = half_open
+        self._transport: asyncio.Transport | None = None
+        self._aborted = False
         self._received: list[bytes] = []
         self._ended = False  # by the peer
         self._error: Exception | None = None  # why it is no more
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hold it; or break it off, if it is nobody's any more."""
-        held = cast("asyncio.Transport", transport)
-        if self.ready.done():
-            held.abort()
-        else:
-            self.ready.set_result(held)
+        self._transport = cast("asyncio.Transport", transport)
+        if self._aborted:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Keep it for the owner."""
@@ -59,7 +55,7 @@ class Placeholder(asyncio.Protocol):
         Raises:
             ConnectionError: There is none any more.
         """
-        transport = self._transport()
+        transport = self._living()
         transport.set_protocol(owner)
         owner.connection_made(transport)
         for data in self._received:
@@ -79,18 +75,20 @@ class Placeholder(asyncio.Protocol):
         """
         if self._received or self._ended:
             raise ConnectionError("the peer did not wait for the handshake: it does not speak TLS")
-        return self._transport()
+        return self._living()
 
     def abort(self) -> None:
         """Break the connection off; if there is none yet, as soon as there is."""
-        if not self.ready.cancel() and not self.ready.cancelled():
-            self.ready.result().abort()
+        self._aborted = True
+        if self._transport is not None:
+            self._transport.abort()
 
-    def _transport(self) -> asyncio.Transport:
-        transport = self.ready.result()
-        if self._error is not None or transport.is_closing():
+    def _living(self) -> asyncio.Transport:
+        if self._transport is None:
+            raise RuntimeError("no connection was made: whoever dials returns when connection_made has been called")
+        if self._error is not None or self._transport.is_closing():
             raise ConnectionResetError("the peer closed the connection as soon as it was made") from self._error
-        return transport
+        return self._transport
 
 
 def _feed(protocol: asyncio.BaseProtocol, data: bytes) -> None:

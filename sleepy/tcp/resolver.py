@@ -104,7 +104,6 @@ class Resolver:
         now = asyncio.get_running_loop().time()
         while self._answers and next(iter(self._answers.values()))[0] <= now:
             del self._answers[next(iter(self._answers))]
-        self._answers.pop(key, None)  # so that it becomes the youngest
         self._answers[key] = now + self._ttl, task.result()
 
     def _forget_question(self, key: _Key, task: asyncio.Task[tuple[str, ...]]) -> bool:

@@ -94,7 +94,7 @@ class Url:
             if not self.scheme:
                 raise LocalProtocolError(f"{reference!r} has no scheme, and it was found at a URL that has none either")
             return parse_url(f"{self.scheme}:{reference}", normalize=normalize)
-        base_path, _, base_query = ("/" if self.target == "*" else self.target).partition("?")
+        base_path, _, base_query = self.target.partition("?")
         path, mark, query = reference.partition("?")
         if not path:
             mark, query = (mark, query) if mark else ("?" if base_query else "", base_query)

@@ -506,6 +506,45 @@ def test_a_dial_of_ones_own_is_held_to_the_deadline(world: World) -> None:
     world.run(client=client)
 
 
+@pytest.mark.parametrize("how", ["fails", "is cancelled", "is too slow"])
+def test_a_dial_of_ones_own_that_does_not_come_to_an_end_leaves_nothing_behind(world: World, how: str) -> None:
+    """Rule 5: it has connected to a proxy, and then the proxy says no, or nothing."""
+
+    async def through_proxy(factory: Callable[[], Any], address: Address) -> Any:
+        await asyncio.get_running_loop().create_connection(factory, "b", 1)
+        if how == "fails":
+            raise ConnectionRefusedError("the proxy says no")
+        await asyncio.sleep(100.0)
+
+    async def client() -> None:
+        dial = asyncio.create_task(dialer("x:1", timeout=3.0, dial=through_proxy).dial(Wire))
+        await asyncio.sleep(1.0)
+        if how == "is cancelled":
+            dial.cancel()
+        await asyncio.wait([dial])
+        await asyncio.sleep(1.0)
+        assert world.accepted["b"][0].lost
+        assert dial.cancelled() or isinstance(dial.exception(), DialTimeout | DialFailed)
+
+    world.run("b", client=client)
+
+
+def test_a_handshake_that_ends_without_a_connection_is_a_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio gives none if the peer has gone in the turn of the handshake's end, which no peer can be made to hit."""
+
+    async def client() -> None:
+        async def start_tls(*args: Any, **options: Any) -> None:
+            return None
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", start_tls)
+        with pytest.raises(DialFailed, match=r"closed the connection as soon as it was secure \(phase tls\)"):
+            await Dialer("a:1", tls=True, timeout=5.0).dial(Wire)
+        await asyncio.sleep(1.0)
+        assert world.accepted["a"][0].lost
+
+    world.run("a", client=client)
+
+
 # ---------------------------------------------------------------------- options
 
 

@@ -55,6 +55,14 @@ def run(request: pytest.FixtureRequest) -> Run[Any]:
     return run
 
 
+class TlsWire(Wire):
+    """A wire that ends when the other side does, as TLS has it."""
+
+    def eof_received(self) -> bool:
+        super().eof_received()
+        return False
+
+
 class Server:
     """Wires that somebody else has connected to."""
 
@@ -86,7 +94,9 @@ async def serving(
         server.made(wire)
         made(wire)
 
-    listening = await asyncio.get_running_loop().create_server(lambda: Wire(greet), host, 0, ssl=tls)
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: TlsWire(greet) if tls else Wire(greet), host, 0, ssl=tls
+    )
     port = listening.sockets[0].getsockname()[1]
     try:
         yield server, f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -103,14 +113,20 @@ class Tls:
 
     def __init__(self) -> None:
         self.authority = trustme.CA()
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.set_alpn_protocols(["http/1.1"])
-        self.authority.issue_cert("127.0.0.1", "peer.example").configure_cert(self.server)
+        self.certificate = self.authority.issue_cert("127.0.0.1", "peer.example")
+        self.server = self.server_of(ssl.TLSVersion.TLSv1_3)
         self.client = ssl.create_default_context()
         self.authority.configure_trust(self.client)
         self.client.set_alpn_protocols(["http/1.1"])
         self.asked_for: list[str | None] = []
         self.server.sni_callback = lambda _, name, __: self.asked_for.append(name)  # type: ignore[assignment,return-value]
+
+    def server_of(self, version: ssl.TLSVersion) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = context.maximum_version = version
+        context.set_alpn_protocols(["http/1.1"])
+        self.certificate.configure_cert(context)
+        return context
 
 
 @pytest.fixture(scope="module")
@@ -224,17 +240,17 @@ class Buffered(asyncio.BufferedProtocol):
         self.ended.set()
 
 
-@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("version", [None, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("protocol", [Wire, Buffered])
-def test_what_the_peer_says_first_is_not_lost(run: Run[None], pair: Tls, secure: bool, protocol: type[Any]) -> None:
-    """Behind a TLS handshake it may come together with its last message."""
+def test_what_the_peer_says_first_is_not_lost(
+    run: Run[None], pair: Tls, version: ssl.TLSVersion | None, protocol: type[Any]
+) -> None:
+    """With TLS 1.2 it comes together with the last message of the handshake."""
+    tls = None if version is None else pair.server_of(version)
 
     async def program() -> None:
-        async with serving(pair.server if secure else None, lambda wire: wire.send(b"welcome to all")) as (
-            server,
-            addr,
-        ):
-            owner = await dialer(addr, pair.client if secure else None).dial(protocol)
+        async with serving(tls, lambda wire: wire.send(b"welcome to all")) as (server, addr):
+            owner = await dialer(addr, pair.client if tls else None).dial(protocol)
             (await server.accept()).close()
             if isinstance(owner, Buffered):
                 await soon(owner.ended.wait())
@@ -244,6 +260,25 @@ def test_what_the_peer_says_first_is_not_lost(run: Run[None], pair: Tls, secure:
             owner.transport.abort()
 
     run(program())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_peer_that_closes_behind_the_handshake(
+    run: Run[None], pair: Tls, version: ssl.TLSVersion, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The dial fails, if it is told in time; else the owner hears of it. Nobody complains in the log."""
+
+    async def program() -> None:
+        async with serving(pair.server_of(version), lambda wire: wire.close()) as (_, addr):
+            dialed = await asyncio.gather(dialer(addr, pair.client).dial(TlsWire), return_exceptions=True)
+            if isinstance(dialed[0], TlsWire):
+                await dialed[0].gone()
+            else:
+                assert isinstance(dialed[0], DialFailed)
+                assert "closed the connection as soon as" in str(dialed[0])
+
+    run(program())
+    assert not [record for record in caplog.records if record.levelname != "DEBUG"]
 
 
 # ---------------------------------------------------------------------- TLS

@@ -135,4 +135,8 @@ async def test_a_connection_can_be_broken_off_at_any_time() -> None:
     transport = Transport()
     early.connection_made(transport)
     assert transport.end == "aborted"
-    assert early.ready.cancelled()
+
+
+async def test_a_connection_that_was_never_made_is_a_mistake_of_the_program() -> None:
+    with pytest.raises(RuntimeError, match="no connection was made"):
+        Placeholder().hand_over(Owner())

@@ -130,6 +130,27 @@ def test_of_two_that_succeed_at_once_one_is_discarded() -> None:
     assert run(program) == [("b discarded", 0.5)]
 
 
+def test_a_race_that_is_cancelled_ends_when_all_have_ended() -> None:
+    """Also those that take a while to tidy up."""
+
+    async def program(runner: Runner) -> None:
+        async def attempt(name: str) -> str:
+            try:
+                return await runner.attempt(name, 9.0, None)
+            finally:
+                await asyncio.sleep(1.0)
+                runner.note(f"{name} ends")
+
+        task = asyncio.create_task(race([partial(attempt, "a"), partial(attempt, "b")], runner.note))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        runner.note("all is over")
+
+    assert run(program) == [("a starts", 0.0), ("a cancelled", 0.1), ("a ends", 1.1), ("all is over", 1.1)]
+
+
 def test_if_all_fail_the_error_tells_of_all() -> None:
     async def program(runner: Runner) -> None:
         with pytest.raises(ConnectionError, match=r"^no a, no b$"):
