@@ -15,6 +15,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
 
@@ -199,22 +200,21 @@ class Client:
         await self.close(timeout=5.0 if kind is None else 0.0)
 
     def _request(self, method: str, url: str, headers: Headers | HeaderLines, body: bytes) -> Request:
-        parsed = parse_url(url, normalize=self._normalize)
+        parsed, _, text = _read(url, self._normalize)
         if parsed.auth is not None:
             headers = headers if isinstance(headers, Headers) else Headers(headers)
             if "authorization" not in headers:
                 headers = Headers([*headers.items(), ("Authorization", parsed.auth)])
-        return Request(method, str(parsed), headers, body)
+        return Request(method, text, headers, body)
 
     # --8<-- [start:host]
     def _host(self, url: str) -> HostClient:
         """The client to the peer of an absolute URL. Whoever calls this goes on without an await (rule 1)."""
         if self._closed:
             raise RuntimeError("this client is closed")
-        parsed = parse_url(url, normalize=self._normalize)
+        parsed, origin, _ = _read(url, self._normalize)
         if not parsed.host:
             raise LocalProtocolError(f"{url!r} names no host: a Client needs a whole URL, such as http://host/path")
-        origin = Origin.of(parsed)
         host = self._hosts.get(origin)
         if host is None:
             host = self._hosts[origin] = self._new_host(origin, parsed)
@@ -241,3 +241,10 @@ class Client:
         if self._configure is not None:
             self._configure(origin, options)
         return HostClient(str(url.address), **options)
+
+
+@lru_cache(1024)  # programs ask for the same URLs over and over
+def _read(url: str, normalize: bool) -> tuple[Url, Origin, str]:
+    """A URL taken apart, its origin, and the same without credentials."""
+    parsed = parse_url(url, normalize=normalize)
+    return parsed, Origin.of(parsed), str(parsed)

@@ -172,7 +172,7 @@ class LBClient(Generic[Q, A]):
         """Who gets a request that has failed; None if nobody may."""
         if isinstance(error, _FINAL) or not (isinstance(error, _UNSENT) or self._may_repeat(request)):  # rules 1 and 2
             return None
-        if len(tried) == self._max_attempts:  # rule 3
+        if self._closed or len(tried) == self._max_attempts:  # rule 3
             return None
         return self._balancer.choose(asyncio.get_running_loop().time(), tried)
 

@@ -8,7 +8,10 @@ from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from sleepy import sim
 from sleepy.tcp import (
     BodyTooLarge,
     ConnectionClosed,
@@ -24,7 +27,7 @@ from sleepy.tcp import (
 from sleepy.tcp.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import NoAvailableClients
 from sleepy.tcp.lb_client import LBClient
-from tests.sleepy.tcp.virtual import World, now, on_network, virtual
+from tests.sleepy.tcp.virtual import World, nothing_left, now, on_network, virtual
 
 Answering = Callable[["Asked"], Awaitable[str]]
 
@@ -445,6 +448,82 @@ async def test_close_closes_all_and_takes_no_more() -> None:
         async with spread(c):
             raise KeyError
     assert c.closed_with == 0.0
+
+
+@on_network("a", "b")
+async def test_whoever_is_waiting_when_it_is_closed_hears_of_that(world: World) -> None:
+    """His request does not go on to another client, which is being closed too."""
+
+    async def never(request: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    for name in ("a", "b"):
+        await world.serve(name, never)
+    client = LBClient[Request, Response]([HostClient("a:80"), HostClient("b:80")], timeout=None)
+    asking = [asyncio.create_task(client.do(Request("GET", "/"))) for _ in range(4)]
+    await asyncio.sleep(0.1)
+    await client.close(timeout=0.5)
+    for outcome in await asyncio.gather(*asking, return_exceptions=True):
+        assert isinstance(outcome, ConnectionClosed)
+
+
+@given(
+    backends=st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 0.4)), max_size=4),
+    asked=st.lists(
+        st.tuples(st.floats(0.0, 0.5), st.booleans(), st.floats(0.05, 2.0), st.none() | st.floats(0.0, 1.0)),
+        max_size=30,
+    ),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=100, deadline=None)
+def test_whatever_happens_every_request_ends_by_its_deadline_and_only_its_own(
+    backends: list[tuple[float, float]], asked: list[tuple[float, bool, float, float | None]], seed: int
+) -> None:
+    """Peers that fail with some probability, or take up to 0.4 s; callers who give up; a client that comes and goes."""
+    chance = Random(seed)
+    errors = (LOST, REFUSED, RemoteProtocolError("this is no answer"), NoFreeConnections("all are busy"))
+
+    def make(number: int, failing: float, delay: float) -> Backend:
+        async def answer(request: Asked) -> str:
+            if chance.random() < failing:
+                raise chance.choice(errors)
+            return request.name
+
+        return Backend(str(number), answer, delay)
+
+    async def main() -> None:
+        made = [make(number, *backend) for number, backend in enumerate(backends)]
+        client = spread(*made, eject_after=2)
+
+        async def ask(number: int, pause: float, idempotent: bool, timeout: float, gives_up: float | None) -> None:
+            await asyncio.sleep(pause)
+            began, request = now(), Asked(str(number), idempotent=idempotent)
+            asking = asyncio.create_task(client.do(request, timeout=timeout))
+            if gives_up is not None:
+                asyncio.get_running_loop().call_later(gives_up, asking.cancel)
+            (outcome,) = await asyncio.gather(asking, return_exceptions=True)
+            assert now() - began <= timeout + 1e-6
+            if isinstance(outcome, str):
+                assert outcome == str(number)
+            else:
+                known = (*map(type, errors), RequestTimeout, NoAvailableClients, asyncio.CancelledError)
+                assert isinstance(outcome, known)
+            tries = [backend for backend in made if request in backend.asked]
+            assert len(tries) <= 3
+            assert all(backend.asked.count(request) == 1 for backend in tries)
+
+        async def come_and_go() -> None:
+            for number in range(5):
+                made.append(make(100 + number, 0.5, 0.1))
+                client.add_client(made[-1])
+                await asyncio.sleep(0.1)
+                client.remove_clients(lambda each: each is made[-1])
+
+        await asyncio.gather(come_and_go(), *(ask(number, *one) for number, one in enumerate(asked)))
+        assert client.pending_requests == 0
+
+    sim.run(nothing_left(main()))
 
 
 @virtual
