@@ -82,6 +82,9 @@ class Dialer:
         max_concurrent_dials: How many dials may go on at a time (Concurrency); a semaphore to share the limit.
         dial: Connects in our place.
 
+    Attributes:
+        addresses: As read from ``addr``.
+
     Raises:
         ValueError: A malformed address, or TLS to a Unix socket without ``server_hostname``; a number out of range.
     """
@@ -105,10 +108,10 @@ class Dialer:
             if max_concurrent_dials < 1:
                 raise ValueError(f"max_concurrent_dials is {max_concurrent_dials}; the least is 1")
             max_concurrent_dials = asyncio.Semaphore(max_concurrent_dials)
-        self._addresses = parse_addresses(addr, default_port)
+        self.addresses = parse_addresses(addr, default_port)
         self._tls = usual_context() if tls is True else tls or None
         self._server_hostname = None if server_hostname is None else parse_host(server_hostname)
-        if self._tls and not self._server_hostname and any(address.path for address in self._addresses):
+        if self._tls and not self._server_hostname and any(address.path for address in self.addresses):
             raise ValueError(f"{addr!r} has no host to look for in the certificate: say which by server_hostname")
         self._timeout = timeout
         self._family = AF_UNSPEC if dual_stack else AF_INET
@@ -155,13 +158,13 @@ class Dialer:
     async def _dial_each(self, turn: int, factory: Callable[[], P], attempt: "_Attempt") -> P:
         """Rules 1 and 2."""
         loop = asyncio.get_running_loop()
-        start = turn % len(self._addresses)
-        for tried, address in enumerate(self._addresses[start:] + self._addresses[:start]):
-            share = (attempt.deadline - loop.time()) / (len(self._addresses) - tried)
+        start = turn % len(self.addresses)
+        for tried, address in enumerate(self.addresses[start:] + self.addresses[:start]):
+            share = (attempt.deadline - loop.time()) / (len(self.addresses) - tried)
             limit = asyncio.timeout(share)
             try:
                 async with limit:
-                    held = await self._open(address, turn // len(self._addresses), attempt)
+                    held = await self._open(address, turn // len(self.addresses), attempt)
                 return _hand_over(held, factory)
             except OSError as error:
                 self._resolver.forget(address.host)  # rule 3
@@ -173,17 +176,17 @@ class Dialer:
         held = await self._connect(address, turn, attempt)
         if self._tls is None:
             return held
-        attempt.enter("tls")
         name = self._server_hostname or address.host.rstrip(".")  # RFC 6066, section 3: without the dot
         secure = Placeholder(half_open=False)
         try:
+            attempt.enter("tls")
             transport = await asyncio.get_running_loop().start_tls(
                 held.give_up_for_tls(), secure, self._tls, server_hostname=name, ssl_handshake_timeout=self._timeout
             )
         except BaseException:
             held.abort()
             raise
-        if transport is None:
+        if transport is None:  # lost in the turn in which the handshake ended
             held.abort()
             raise ConnectionResetError("the peer closed the connection as soon as it was secure")
         secure.connection_made(transport)

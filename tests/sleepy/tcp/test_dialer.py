@@ -568,6 +568,8 @@ def test_what_cannot_work_is_refused_before_anything_is_dialed(options: dict[str
 
 def test_a_default_port(world: World) -> None:
     async def client() -> None:
-        await closing(dialer("a", default_port=1).dial(Wire))
+        tested = dialer("a,b:2", default_port=1)
+        assert tested.addresses == (Address("a", 1), Address("b", 2))
+        await closing(tested.dial(Wire))
 
     world.run("a", client=client)

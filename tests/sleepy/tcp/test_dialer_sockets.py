@@ -447,6 +447,26 @@ def test_a_dial_that_is_cancelled_in_a_phase_leaves_nothing_behind(run: Run[None
     run(program())
 
 
+@pytest.mark.parametrize("phase", ["dial-queue", "dns", "dial", "tls"])
+def test_a_mistake_in_progress_leaves_nothing_behind(run: Run[None], pair: Tls, phase: str) -> None:
+    """Rule 5: its error is the program's."""
+
+    def progress(now: str) -> None:
+        if now == phase:
+            raise ZeroDivisionError
+
+    async def program() -> None:
+        async with serving(pair.server) as (server, addr):
+            tested = dialer(
+                addr.replace("127.0.0.1", "peer.example"), pair.client, resolver=Here(), max_concurrent_dials=1
+            )
+            with pytest.raises(ZeroDivisionError):
+                await tested.dial(Wire, progress=progress)
+            await talk(await tested.dial(Wire), server)
+
+    run(program())
+
+
 def test_a_stopped_program_leaves_nothing_behind(run: Run[None], pair: Tls) -> None:
     """As when somebody presses Ctrl-C: every task is cancelled at once."""
 
