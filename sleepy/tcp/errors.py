@@ -40,6 +40,13 @@ class ConnectionClosed(SleepyError, ConnectionError):
         self.stale = stale
 
 
+class RemoteError(SleepyError):
+    """The peer got the request and did not answer it: its handler failed, and the message is what it said of that.
+
+    Only the one call has failed, the connection is as good as before. Asking the same again will most likely fail again.
+    """
+
+
 class TooManyRedirects(SleepyError):
     """The peer redirects on and on: most likely in a circle.
 

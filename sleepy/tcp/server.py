@@ -1,4 +1,4 @@
-"""Server: answers requests, on each connection in the order in which they came.
+"""Server: answers requests, on each connection in the order in which they came (with `Multiplex`: as they are ready).
 
 A pipelining client sends more requests before the first is answered. They queue here and are handled one after another, so
 that answers leave in order (RFC 9112, section 9.3.2) and one connection never occupies more than one handler. A connection
@@ -25,6 +25,8 @@ from sleepy.tcp.codec import A, Codec, Q, RequestReader
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import RemoteProtocolError
 from sleepy.tcp.http1 import Http1
+from sleepy.tcp.multiplex import Multiplex
+from sleepy.tcp.multiplex_session import MultiplexSession
 
 _log = logging.getLogger("sleepy.tcp")
 
@@ -36,7 +38,8 @@ class Server(Generic[Q, A]):
         handler: Is awaited with each request and returns the response.
         host: The address to listen on.
         port: The port to listen on; 0 lets the system choose (see `address`).
-        codec: How requests and responses look as bytes; `Http1` if None.
+        codec: How requests and responses look as bytes; `Http1` if None. With `Multiplex` one connection's requests are
+            handled at the same time.
         max_request_body_size: The longest body accepted, in bytes (fasthttp: MaxRequestBodySize); None for any.
         max_queued_requests: How many requests of one connection may wait for those before them.
         idle_timeout: A connection on which no request becomes whole, and whose peer takes nothing of what it is sent, for so
@@ -72,7 +75,7 @@ class Server(Generic[Q, A]):
         self._idle_timeout = idle_timeout
         self._drain_timeout = drain_timeout
         self._numbers = itertools.count()
-        self._sessions: set[_Session[Q, A]] = set()
+        self._sessions: set[_Session[Q, A] | MultiplexSession] = set()
         self._server: asyncio.Server | None = None
         self._closed = False
 
@@ -120,6 +123,9 @@ class Server(Generic[Q, A]):
         await server.wait_closed()
 
     def _accept(self) -> Connection[Q]:
+        codec: object = self._codec
+        if isinstance(codec, Multiplex):
+            return cast("Connection[Q]", self._accept_calls(codec))  # Q and A are bytes then
         session = _Session[Q, A](
             self._handler,
             self._codec,
@@ -132,7 +138,20 @@ class Server(Generic[Q, A]):
         session.connection = Connection(session, session.requests, next(self._numbers))
         return session.connection
 
-    def _enter(self, session: "_Session[Q, A]") -> None:
+    def _accept_calls(self, codec: Multiplex) -> Connection[bytes]:
+        session = MultiplexSession(
+            cast("Callable[[bytes], Awaitable[bytes]]", self._handler),
+            codec,
+            codec.request_reader(self._max_request_body_size),
+            self._enter,
+            self._sessions.discard,
+            self._max_queued_requests,
+            self._idle_timeout,
+        )
+        session.connection = Connection(session, session.requests, next(self._numbers))
+        return session.connection
+
+    def _enter(self, session: "_Session[Q, A] | MultiplexSession") -> None:
         self._sessions.add(session)
         if self._closed:  # between the accepting and the making
             session.connection.abort()

@@ -26,6 +26,8 @@ SHELLS = {
     "sleepy.tcp.exchange",
     "sleepy.tcp.host_client",
     "sleepy.tcp.lb_client",
+    "sleepy.tcp.multiplex_client",
+    "sleepy.tcp.multiplex_session",
     "sleepy.tcp.peer_client",
     "sleepy.tcp.pipeline_client",
     "sleepy.tcp.resolver",

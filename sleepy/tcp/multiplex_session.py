@@ -1,0 +1,182 @@
+"""The server's side of a connection that carries many calls at once; see `sleepy.tcp.multiplex` for what goes over it.
+
+Each request has a task of its own, and whichever ends first is answered first. A request occupies its place at the `Desk`
+until the peer has room for its last word: so a peer that asks and does not read soon finds nobody working for it, and what
+is held for it stays bounded.
+
+A cancel ends the handler's task, which sees an `asyncio.CancelledError` wherever it waits, and may tidy up. A lost
+connection ends them all. What is no message cuts the connection off at once: there is no id to excuse oneself to.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+
+from sleepy.tcp.codec import RequestReader
+from sleepy.tcp.connection import Connection
+from sleepy.tcp.errors import RemoteProtocolError
+from sleepy.tcp.multiplex import Desk, Kind, Multiplex, decode
+
+_log = logging.getLogger("sleepy.tcp")
+
+
+class MultiplexSession:
+    """One connection's requests and the tasks that answer them.
+
+    Args:
+        handler: Is awaited with each request and returns its answer.
+        codec: Says how many handlers may be at work at once, and how long a message may be.
+        requests: Reads what comes.
+        enter: Is called when the connection is there.
+        leave: Is called when it is no more.
+        max_queued: How many more requests may wait.
+        idle_timeout: How long nothing may happen on the connection, in seconds; None for ever. A handler may take longer.
+
+    Attributes:
+        requests: As given.
+        connection: The connection; its maker sets it.
+    """
+
+    connection: Connection[bytes]
+
+    def __init__(
+        self,
+        handler: Callable[[bytes], Awaitable[bytes]],
+        codec: Multiplex,
+        requests: RequestReader[bytes],
+        enter: "Callable[[MultiplexSession], None]",
+        leave: "Callable[[MultiplexSession], None]",
+        max_queued: int,
+        idle_timeout: float | None,
+    ) -> None:
+        self._handler = handler
+        self._codec = codec
+        self.requests = requests
+        self._enter = enter
+        self._leave = leave
+        self._idle_timeout = idle_timeout
+        self._desk = Desk(codec.max_concurrent_requests, max_queued)
+        self._handling: dict[int, asyncio.Task[None]] = {}  # those whose last word is not known yet
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading = True
+        self._no_more = False  # no request is taken any more; the connection is finished when the desk is empty
+        self._loop = asyncio.get_running_loop()
+        self._active_at = self._loop.time()
+        self._unsent = 0  # bytes, at the last watch
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --8<-- [start:serve]
+    def _settle(self) -> None:
+        """Do what the desk decides."""
+        for number, request in self._desk.start():
+            self._handling[number] = self._start(number, self._serve(number, request))
+        if self._desk.has_room != self._reading:
+            self._reading = not self._reading
+            self.connection.resume_reading() if self._reading else self.connection.pause_reading()
+        if self._no_more and self._desk.is_empty and not self.connection.closing:
+            self.connection.finish()
+
+    async def _serve(self, number: int, request: bytes) -> None:
+        try:
+            word = self._codec.last_word(Kind.ANSWER, number, await self._handler(request))
+        except Exception as error:  # noqa: BLE001 -- whatever the handler raises is answered, too
+            _log.exception("the handler failed on %s", self._codec.describe(request))
+            word = self._codec.error(number, error)
+        del self._handling[number]
+        await self._say(word)
+
+    async def _say(self, word: bytes) -> None:
+        self._active_at = self._loop.time()
+        self.connection.write(word)
+        await self.connection.drain()
+
+    def _start(self, number: int, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: self._ended(number, task))
+        return task
+
+    def _ended(self, number: int, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self.connection.closing:
+            return
+        if self._handling.pop(number, None) is None:
+            self._desk.done(number)
+            self._settle()
+        else:  # it was cancelled, and has not had its last word
+            self._start(number, self._say(self._codec.last_word(Kind.CANCEL, number)))
+
+    # --8<-- [end:serve]
+
+    def _cancel(self, number: int) -> None:
+        if self._desk.cancel(number):
+            self._start(number, self._say(self._codec.last_word(Kind.CANCEL, number)))
+        elif number in self._handling:
+            self._handling[number].cancel()
+
+    def _watch(self) -> None:
+        """Close the connection if it has been idle for too long, else look again when it might have been."""
+        if self._idle_timeout is None:
+            return
+        unsent = self.connection.unsent
+        if self._handling or unsent != self._unsent:
+            self._active_at = self._loop.time()
+        self._unsent = unsent
+        idle = self._loop.time() - self._active_at
+        if idle >= self._idle_timeout:
+            self.connection.abort()
+        else:
+            self._timer = self._loop.call_later(self._idle_timeout - idle, self._watch)
+
+    def drain(self) -> None:
+        """Take no more requests, and close when those taken have had their last word; at once if there are none."""
+        if self._desk.is_empty and not self._no_more:
+            self.connection.close()
+        self._no_more = True
+
+    async def wait_closed(self) -> None:
+        """Return when the connection is closed and its tasks have ended."""
+        await self.connection.wait_closed()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # What the connection tells its owner:
+
+    def made(self, connection: Connection[bytes]) -> None:  # noqa: ARG002 -- it has only one
+        """See `sleepy.tcp.connection.Owner`."""
+        self._enter(self)
+        self._watch()
+
+    def received(self, connection: Connection[bytes], message: bytes) -> None:  # noqa: ARG002
+        """See `sleepy.tcp.connection.Owner`.
+
+        Raises:
+            RemoteProtocolError: It is no request and no cancel; the connection lets us know that we are confused.
+        """
+        kind, number, payload = decode(message)
+        self._active_at = self._loop.time()
+        if kind is Kind.REQUEST:
+            if not self._no_more:  # else it is read for the cancels between them
+                self._desk.ask(number, payload)
+        elif kind is Kind.CANCEL:
+            self._cancel(number)
+        else:
+            raise RemoteProtocolError(f"a client sent a message of kind {kind.name}")
+        self._settle()
+
+    def confused(self, connection: Connection[bytes], error: RemoteProtocolError) -> None:
+        """See `sleepy.tcp.connection.Owner`."""
+        connection.abort(error)
+
+    def ended(self, connection: Connection[bytes]) -> bool:  # noqa: ARG002
+        """See `sleepy.tcp.connection.Owner`: what was asked before the end is still answered."""
+        self._no_more = True
+        return not self._desk.is_empty
+
+    def lost(self, connection: Connection[bytes], error: Exception | None) -> None:  # noqa: ARG002
+        """See `sleepy.tcp.connection.Owner`."""
+        self._leave(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
