@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from sleepy.tcp.balance import Balancer, Ticket
+from sleepy.tcp.codec import A, Q, Q_contra
 from sleepy.tcp.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import (
     BodyTooLarge,
@@ -28,9 +29,6 @@ from sleepy.tcp.errors import (
     RequestTimeout,
 )
 
-Q = TypeVar("Q")  # a request
-A = TypeVar("A")  # an answer
-Q_contra = TypeVar("Q_contra", contravariant=True)
 A_co = TypeVar("A_co", covariant=True)
 
 
@@ -58,8 +56,8 @@ class LBClient(Generic[Q, A]):
         clients: Where requests go (fasthttp: Clients). They belong to the `LBClient`, which closes them.
         timeout: The longest a request may take unless its caller says otherwise, in seconds (Timeout); None for any time.
         health_check: Is called with the request, its answer or None, and its error or None, and says whether that speaks for
-            the client (HealthCheck). By default an answer does, whatever it says, and an error does not, unless it is the
-            caller's own mistake (`LocalProtocolError`).
+            the client (HealthCheck). By default an answer does, whatever it says, and an error does not. It is not asked
+            about what says nothing of the peer: a caller's mistake, and a client that has no room for the request.
         may_repeat: Whether a request may be sent to another client though the first may have executed it. By default the
             request's attribute ``idempotent`` says so, unless its body is a stream; what has none may not.
         max_attempts: How many clients a request is given to at most; 1 is not to fail over.
@@ -182,11 +180,11 @@ class LBClient(Generic[Q, A]):
         """Ask the chosen client, and let the balancer know what becomes of it."""
         try:
             answer = await ticket.member.client.do(request, timeout=timeout)
-        except Exception as error:
-            self._judge(ticket, request, None, error)
-            raise
-        except BaseException:  # the caller has given up
-            self._balancer.forget(ticket)
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, _BLAMELESS):
+                self._judge(ticket, request, None, error)
+            else:  # or the caller has given up
+                self._balancer.forget(ticket)
             raise
         self._judge(ticket, request, answer, None)
         return answer
@@ -214,12 +212,14 @@ class LBClient(Generic[Q, A]):
 
 # Another client would fare no better, or there is no time to try.
 _FINAL = (RequestTimeout, LocalProtocolError, BodyTooLarge)
+# They say nothing about the peer.
+_BLAMELESS = (LocalProtocolError, NoFreeConnections, PipelineOverflow)
 # Nothing was sent: no connection was free, or none could be made.
 _UNSENT = (NoFreeConnections, PipelineOverflow, DialFailed, DialTimeout)
 
 
 def _no_error(_request: object, _answer: object, error: Exception | None) -> bool:
-    return error is None or isinstance(error, LocalProtocolError)
+    return error is None
 
 
 def _is_idempotent(request: object) -> bool:

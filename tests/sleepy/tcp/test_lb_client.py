@@ -318,12 +318,50 @@ async def test_a_deadline_that_was_past_is_nobodys_fault() -> None:
     assert client.ejected == []
 
 
+@pytest.mark.parametrize(
+    "error", [LocalProtocolError("no such request"), NoFreeConnections("all are busy"), PipelineOverflow("too many")]
+)
 @virtual
-async def test_a_mistake_of_the_callers_is_not_held_against_the_client() -> None:
-    client = spread(Backend("a", LocalProtocolError("no such request")), eject_after=1)
-    with pytest.raises(LocalProtocolError):
+async def test_what_says_nothing_of_the_peer_is_not_held_against_it(error: Exception) -> None:
+    """A caller's mistake, or our own limits: who had no room for one request is not sick. Nor is he well again by it."""
+    a, b = Backend("a", error), Backend("b")
+    client = spread(a, b, eject_after=1, max_attempts=1)
+    for _ in range(2):
+        b.pending_requests = 9
+        with pytest.raises(type(error)):
+            await client.do(Asked())
+        assert client.ejected == []
+    a.answer = LOST
+    with pytest.raises(ConnectionClosed):
         await client.do(Asked())
-    assert client.ejected == []
+    assert client.ejected == [a]
+    await asyncio.sleep(1.0)
+    a.answer = error
+    for _ in range(2):  # the probe says nothing, so there is another
+        with pytest.raises(type(error)):
+            await client.do(Asked())
+        assert client.ejected == [a]
+
+
+@on_network("a", "b")
+async def test_over_http_full_pools_eject_nobody(world: World) -> None:
+    """Twenty callers, two peers with five connections each, nobody waits: half of them are told so, and all goes on."""
+
+    async def handler(request: Request) -> Response:
+        await asyncio.sleep(0.1)
+        return Response(200)
+
+    for name in ("a", "b"):
+        await world.serve(name, handler)
+    hosts = [HostClient(addr, max_conns=5, max_conn_wait_timeout=0.0) for addr in ("a:80", "b:80")]
+    async with LBClient[Request, Response](hosts, eject_after=1) as client:
+        for _ in range(2):
+            outcomes = await asyncio.gather(
+                *(client.do(Request("GET", "/")) for _ in range(20)), return_exceptions=True
+            )
+            assert sum(isinstance(outcome, Response) for outcome in outcomes) == 10
+            assert sum(isinstance(outcome, NoFreeConnections) for outcome in outcomes) == 10
+            assert client.ejected == []
 
 
 @virtual
