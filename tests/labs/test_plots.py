@@ -1,8 +1,10 @@
 """The plots: themed, legible, told in words too, and the same for the same run."""
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -30,6 +32,40 @@ def tracks_of(summary: Summary) -> list[Track]:
 def drawn() -> dict[str, str]:
     tracks = tracks_of(synthetic.slow_response(requests=40))
     return {name: draw(tracks) for name, draw in DRAWINGS.items()}
+
+
+def texts(svg: str) -> list[tuple[str, float, float]]:
+    """All text, and where it is."""
+    elements = ET.fromstring(svg).iter(f"{SVG}text")
+    return [(element.text or "", float(element.get("x", 0)), float(element.get("y", 0))) for element in elements]
+
+
+def marks(svg: str, part: str) -> list[tuple[float, float]]:
+    """Where the marks of a colour are."""
+    groups = [
+        group for group in ET.fromstring(svg).iter(f"{SVG}g") if f"stroke:var(--{part})" in group.get("style", "")
+    ]
+    moves = [re.findall(r"[\d.]+", mark.get("transform", "")) for group in groups for mark in group]
+    return [(float(x), float(y)) for x, y in moves]
+
+
+def axis(
+    svg: str,
+    fixed: str,
+    at: float,
+    *ticks: str,
+    above: float = 0.0,
+    scale: Callable[[float], float] = lambda value: value,
+) -> Callable[[float], float]:
+    """From values to pixels, as a reader finds it by two ticks of the first axis whose numbers share their x or y."""
+    found = {
+        text: (y - above if fixed == "x" else x)
+        for text, x, y in reversed(texts(svg))
+        if (x if fixed == "x" else y) == at
+    }
+    one, other = (scale(float(tick.split()[0])) for tick in ticks)
+    start, end = (found[tick] for tick in ticks)
+    return lambda value: start + (scale(value) - one) / (other - one) * (end - start)
 
 
 def luminance(colour: str) -> float:
@@ -135,6 +171,59 @@ def test_the_figure_shows_a_bar_per_stage_and_the_headline() -> None:
     held = sum(span.stage is timeline.Stage.HELD for life in shown for span in life.spans)
     assert len(hatched) == held + 1  # one more in the legend
     assert held > 10
+
+
+def test_every_request_is_where_the_ticks_of_the_history_say() -> None:
+    (track, *_) = tracks_of(synthetic.slow_response(requests=40))
+    svg = plots.history([track], 880)
+    x, y = axis(svg, "y", 198.9, "0", "1"), axis(svg, "x", 48.5, "0", "600", above=4.9)
+    for part, fate in (("culprit", "culprit"), ("moving", "free"), ("held", "held")):
+        lives = [life for life in track.lives if plots._fate(life) == fate]
+        assert lives
+        assert marks(svg, part) == [pytest.approx((x(life.start), y(1000 * life.took)), abs=0.02) for life in lives]
+
+
+def test_the_bars_of_a_close_up_are_as_long_as_its_ticks_say() -> None:
+    (track, *_) = tracks = tracks_of(synthetic.slow_response(requests=40))
+    svg = plots.figure(tracks)
+    window = timeline.windows(tracks)[timeline.typical(tracks)]
+    x = axis(svg, "y", 384.9, "0", "400")
+    drawn = re.findall(r'd="M([\d.]+) [\d.]+H([\d.]+)V[^"]*" style="fill:var\(--culprit\)"', svg)
+    bars = [(float(start), float(end)) for start, end in drawn if float(start) < 286]
+    spans = [
+        span
+        for life in track.lives
+        if window.start <= life.start - window.zeros[0] <= window.end
+        for span in life.spans
+        if span.stage is timeline.Stage.CULPRIT
+    ]
+    assert spans
+    for bar, span in zip(bars, spans, strict=True):
+        edges = (x(1000 * (time - window.zeros[0])) for time in (span.start, span.end))
+        assert bar == pytest.approx(tuple(edges), abs=0.02)
+
+
+def test_the_line_of_latencies_steps_up_at_each_and_ends_at_all() -> None:
+    (track, *_) = tracks_of(synthetic.slow_response(requests=40))
+    svg = plots.latencies([track], 880)
+    y = axis(svg, "x", 48.5, "0 %", "100 %", above=4.9)
+    (stairs,) = re.findall(r'd="M([^"]*H[^"]*)" style="fill:none;stroke:var\(--held\)', svg)
+    heights = [float(height) for height in re.findall(r"V([\d.]+)", stairs)]
+    total = len(track.innocent_latencies)
+    assert heights == pytest.approx([y(100 * rank / total) for rank in range(1, total + 1)], abs=0.02)
+    lefts = [float(left) for left in re.findall(r"H([\d.]+)", stairs)]
+    x = axis(svg, "y", 328.9, "100", "200", scale=math.log)
+    assert lefts == pytest.approx([x(1000 * seconds) for seconds in track.innocent_latencies], abs=0.02)
+
+
+@pytest.mark.parametrize(("width", "apart"), [(880, (278.44, 0)), (328, (0, 230))])
+def test_panels_are_side_by_side_where_there_is_room_else_stacked(width: int, apart: tuple[float, float]) -> None:
+    """Rule 5."""
+    tracks = tracks_of(synthetic.slow_response(requests=40))
+    places = {text: (x, y) for text, x, y in texts(plots.history(tracks, width))}
+    titles = [places[track.contender.label] for track in tracks]
+    for before, after in pairwise(titles):
+        assert (after[0] - before[0], after[1] - before[1]) == pytest.approx(apart, abs=0.02)
 
 
 def test_labels_from_data_are_only_text() -> None:
