@@ -101,7 +101,7 @@ async def load(client: LBClient[Asked, str], callers: int, seconds: float, reque
 
 @virtual
 async def test_of_two_one_that_dies_costs_what_it_had_and_a_handful() -> None:
-    """fasthttp 6 (a pain): failing fast makes a peer look idle, and one dead of two cost 100 failures at 50 callers.
+    """fasthttp's pain: failing fast makes a peer look idle, and one dead of two cost 100 failures at 50 callers.
 
     Without fail-over: the requests that were under way when it died, those that eject it, and a probe now and then.
     """
@@ -450,7 +450,7 @@ async def test_all_removed_and_added_again() -> None:
 
 @virtual
 async def test_a_newcomer_is_not_flooded() -> None:
-    """fasthttp 6 (a pain): a client that was added took 400 of the next 400 serial requests."""
+    """fasthttp's pain: a client that was added took 400 of the next 400 serial requests."""
     backends = [Backend(name, delay=0.0) for name in "abc"]
     client = spread(*backends[:2])
     for _ in range(400):
