@@ -116,14 +116,14 @@ class Client:
             headers: Fields to send.
             timeout: The longest all of it may take, redirects included, in seconds; None for as long as it takes.
         """
-        request = self._request("GET", url, headers, b"")
+        request = Request("GET", url, headers, normalize=self._normalize)
         return await self.do(request, timeout=timeout, max_redirects=self._max_redirects)
 
     async def post(
         self, url: str, body: bytes = b"", *, headers: Headers | HeaderLines = (), timeout: float | None = None
     ) -> Response:
         """Ask with POST, and follow redirects; see `get` and `do`."""
-        request = self._request("POST", url, headers, body)
+        request = Request("POST", url, headers, body, normalize=self._normalize)
         return await self.do(request, timeout=timeout, max_redirects=self._max_redirects)
 
     # --8<-- [start:do]
@@ -199,20 +199,12 @@ class Client:
     ) -> None:
         await self.close(timeout=5.0 if kind is None else 0.0)
 
-    def _request(self, method: str, url: str, headers: Headers | HeaderLines, body: bytes) -> Request:
-        parsed, _, text = _read(url, self._normalize)
-        if parsed.auth is not None:
-            headers = headers if isinstance(headers, Headers) else Headers(headers)
-            if "authorization" not in headers:
-                headers = Headers([*headers.items(), ("Authorization", parsed.auth)])
-        return Request(method, text, headers, body)
-
     # --8<-- [start:host]
     def _host(self, url: str) -> HostClient:
         """The client to the peer of an absolute URL. Whoever calls this goes on without an await (rule 1)."""
         if self._closed:
             raise RuntimeError("this client is closed")
-        parsed, origin, _ = _read(url, self._normalize)
+        parsed, origin = _read(url, self._normalize)
         if not parsed.host:
             raise LocalProtocolError(f"{url!r} names no host: a Client needs a whole URL, such as http://host/path")
         host = self._hosts.get(origin)
@@ -244,7 +236,7 @@ class Client:
 
 
 @lru_cache(1024)  # programs ask for the same URLs over and over
-def _read(url: str, normalize: bool) -> tuple[Url, Origin, str]:
-    """A URL taken apart, its origin, and the same without credentials."""
+def _read(url: str, normalize: bool) -> tuple[Url, Origin]:
+    """A URL taken apart, and its origin."""
     parsed = parse_url(url, normalize=normalize)
-    return parsed, Origin.of(parsed), str(parsed)
+    return parsed, Origin.of(parsed)

@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sleepy.tcp.codec import Sink
-from sleepy.tcp.errors import RemoteProtocolError
+from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.framing import BodyDecoder, Fields, LengthDecoder, decoder_for
-from sleepy.tcp.messages import TOKEN, VALUE, Headers, Request, Response, is_url
+from sleepy.tcp.messages import TOKEN, VALUE, Headers, Request, Response
 
 _FIELDS = f"(?:{TOKEN}:{VALUE}\r\n)*+"
 _RESPONSE = re.compile(f"HTTP/1\\.([01]) ([1-5][0-9][0-9])(?: ({VALUE}))?\r\n({_FIELDS})".encode("latin-1"))
@@ -301,12 +301,13 @@ class RequestReader(_Reader[Request]):
         url = target.decode("ascii")
         if method == b"CONNECT":
             raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", status=501)
-        if not is_url(url):
-            raise RemoteProtocolError(f"the target {url[:80]!r} is none")
         control = _Control(block, http10=version == b"0")
         if control.hosts != 1 and not (control.http10 and control.hosts == 0):
             raise RemoteProtocolError(f"{control.hosts} Host fields instead of one")  # RFC 9112, section 3.2
-        request = Request(method.decode("ascii"), url, Headers.received(block))
+        try:
+            request = Request.received(method.decode("ascii"), url, Headers.received(block))
+        except LocalProtocolError as error:
+            raise RemoteProtocolError(f"the target {url[:80]!r} is none: {error}") from None
         request.version = "HTTP/1.0" if control.http10 else "HTTP/1.1"
         # To keep a connection with HTTP/1.0 one would have to say so in each answer: no longer worth a line.
         request.keep_alive = self.keep_alive = control.keep_alive and not control.http10
@@ -318,7 +319,7 @@ class RequestReader(_Reader[Request]):
         return _Current(request, decoder, None)
 
     def _repeat(self, known: Request, body: bytes, more: bool) -> Request:  # noqa: ARG002 -- requests come as they like
-        return Request(known.method, known.url, known.headers, body)
+        return Request.received(known.method, known.url, known.headers, body)
 
 
 class _Control:

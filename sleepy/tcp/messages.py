@@ -14,14 +14,12 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from sleepy.tcp.errors import LocalProtocolError
+from sleepy.tcp.url import parse_url
 
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110, section 5.6.2
 VALUE = r"[\t\x20-\x7e\x80-\xff]*"  # RFC 9110, section 5.5: no CR, LF, NUL or other controls
 _TOKEN = re.compile(TOKEN)
 _VALUE = re.compile(VALUE)
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
-# RFC 3986, section 3.2, without user@ (RFC 9110, section 4.2.4).
-_ORIGIN = re.compile(r"https?://([0-9A-Za-z\-._~%!$&'()*+,;=:\[\]]+)(?=[/?#]|\Z)", re.IGNORECASE)
 
 # RFC 9110, section 9.2.2: doing it twice is doing it once.
 IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -127,13 +125,15 @@ class Request:
 
     Args:
         method: Such as ``GET``; upper and lower case differ.
-        url: An absolute URL, or just path and query: ``/search?q=1``.
+        url: An absolute URL, or just path and query: ``/search?q=1``. Credentials in it become an ``Authorization`` field,
+            unless there is one.
         headers: Fields to send. ``Host``, ``Content-Length`` and ``User-Agent`` are added unless they are here.
         body: Bytes to send after the header.
         stream: A body that comes piece by piece, instead of ``body``. It can be read only once, so such a request is never
             sent again.
         idempotent: Whether it may be sent again when it is not known whether the peer has executed it. By default its
             method decides (RFC 9110, section 9.2.2).
+        normalize: Whether two ways to write a path become one (fasthttp: not DisablePathNormalizing); see `sleepy.tcp.url`.
 
     Attributes:
         target: Path and query, as they stand in the request line (RFC 9112, section 3.2.1), or ``*``.
@@ -143,7 +143,7 @@ class Request:
         trailers: On a received request, the fields behind a chunked body.
 
     Raises:
-        LocalProtocolError: The method is not a token, the URL cannot be asked for (see `is_url`), or there are two bodies.
+        LocalProtocolError: The method is not a token, the URL cannot be asked for, or there are two bodies.
     """
 
     stream: AsyncIterable[bytes] | None = None
@@ -160,17 +160,36 @@ class Request:
         *,
         stream: AsyncIterable[bytes] | None = None,
         idempotent: bool | None = None,
+        normalize: bool = True,
     ) -> None:
+        parsed = parse_url(url, normalize=normalize)
         self.method = _check_method(method)
         self.url = url
-        self.authority, self.target = _cut_url(url)
+        self.target = parsed.target
+        self.authority = parsed.authority
         self.headers = _as_headers(headers) if headers else NO_HEADERS
         self.body = body
+        if parsed.auth is not None:
+            self.url = str(parsed)
+            if "authorization" not in self.headers:
+                self.headers = Headers([*self.headers.items(), ("authorization", parsed.auth)])
         self.idempotent = method in IDEMPOTENT_METHODS if idempotent is None else idempotent
         if stream is not None:
             self.stream = stream
             if body:
                 raise LocalProtocolError("a request has a body or a stream, not both")
+
+    @classmethod
+    def received(cls, method: str, url: str, headers: Headers, body: bytes = b"") -> "Request":
+        """A request as a peer sent it: nothing is normalized, and credentials do not belong into its URL.
+
+        Raises:
+            LocalProtocolError: The URL is none, or has credentials (RFC 9110, section 4.2.4).
+        """
+        request = cls(method, url, headers, body, normalize=False)
+        if request.url is not url:
+            raise LocalProtocolError("credentials in the URL")
+        return request
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
@@ -220,25 +239,6 @@ def _check_method(method: str) -> str:
     if not _TOKEN.fullmatch(method):
         raise LocalProtocolError(f"{method!r} is not a method")
     return method
-
-
-@lru_cache(maxsize=4096)
-def _cut_url(url: str) -> tuple[str, str]:
-    """Authority and target of a URL; most programs ask for the same few again and again."""
-    if not is_url(url):
-        raise LocalProtocolError(
-            f"{url!r} is no URL to ask for: it begins with / or http://host or https://host (credentials go into an "
-            "Authorization field), and what is not visible ASCII is percent-encoded"
-        )
-    origin = _ORIGIN.match(url)
-    target = url[origin.end() :] if origin else url
-    target = target.partition("#")[0]  # a fragment is never sent (RFC 9110, section 7.1)
-    return origin[1] if origin else "", target if target.startswith(("/", "*")) else f"/{target}"
-
-
-def is_url(url: str) -> bool:
-    """Whether a request can ask for it: an http or https URL, or one that begins with a slash, or ``*``."""
-    return bool(_VISIBLE.fullmatch(url)) and (url.startswith("/") or url == "*" or bool(_ORIGIN.match(url)))
 
 
 @lru_cache(maxsize=600)

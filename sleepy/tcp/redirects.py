@@ -100,9 +100,17 @@ class Redirects:
                     f"{source} redirects with status {response.status}, and a stream can be sent only once: "
                     "give the body as bytes, or ask for the last address"
                 )
-            return Request(request.method, str(target), headers, request.body, idempotent=request.idempotent)
+            return Request(
+                request.method,
+                str(target),
+                headers,
+                request.body,
+                idempotent=request.idempotent,
+                normalize=self._normalize,
+            )
         headers = [(name, value) for name, value in headers if not _is_of_the_body(name.lower())]  # rule 3
-        return Request("HEAD" if request.method == "HEAD" else "GET", str(target), headers)
+        method = "HEAD" if request.method == "HEAD" else "GET"
+        return Request(method, str(target), headers, normalize=self._normalize)
 
     # --8<-- [end:follow]
 
