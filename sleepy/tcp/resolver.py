@@ -44,9 +44,8 @@ class Resolver:
         if ttl < 0:
             raise ValueError(f"ttl is {ttl} s; the least is 0")
         self._ttl = ttl
-        self._answers: dict[
-            _Key, tuple[float, tuple[str, ...]]
-        ] = {}  # good until when, and the addresses; oldest first
+        # Good until when, and the addresses; oldest first.
+        self._answers: dict[_Key, tuple[float, tuple[str, ...]]] = {}
         self._questions: dict[_Key, _Question] = {}
 
     async def resolve(self, name: str, family: int = socket.AF_UNSPEC) -> tuple[str, ...]:

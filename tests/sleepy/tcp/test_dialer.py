@@ -5,12 +5,15 @@ All in virtual time. Real sockets and TLS are in `test_dialer_sockets`.
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sleepy import sim
+from sleepy.sim.testing import Fault, faults, links
 from sleepy.tcp.address import Address
 from sleepy.tcp.dialer import Dialer, DialFailed, DialTimeout
 from sleepy.tcp.resolver import Resolver
@@ -463,6 +466,41 @@ def test_a_cancelled_dial_leaves_nothing_behind(world: World, after: float, phas
         assert all(wire.lost for wire in world.accepted["c"])
 
     world.run("c", client=client)
+
+
+@settings(max_examples=50)
+@given(
+    link=links(),
+    faults=faults("client", "a"),
+    limit=st.floats(0.1, 20.0),
+    stop=st.none() | st.floats(0.0, 20.0),
+    addr=st.sampled_from(["name:1", "a:1,b:1", "c:1,name:1", "b:1,a:1,c:1"]),
+)
+def test_whatever_the_network_does_a_dial_ends_in_time_and_leaves_nothing_behind(
+    link: sim.Link, faults: Sequence[Fault], limit: float, stop: float | None, addr: str
+) -> None:
+    """Rules 2 and 5, over bad links, with nobody at c."""
+    world = World()
+    world.network.change("client", "a", link)
+    for fault in faults:
+        fault.apply(world.network)
+
+    async def client() -> None:
+        names = Names(0.05, a=[world.address("a")], b=[world.address("b")], c=[world.address("c")])
+        names.names["name"] = [world.address("a"), world.address("b"), world.address("c")]
+        began, slots = now(), asyncio.Semaphore(1)
+        dial = asyncio.create_task(dialer(addr, limit, resolver=names, max_concurrent_dials=slots).dial(Wire))
+        if stop is not None:
+            asyncio.get_running_loop().call_later(stop, dial.cancel)
+        await asyncio.wait([dial])
+        assert now() - began <= limit + 1e-6
+        assert not slots.locked()
+        if dial.cancelled() or dial.exception():
+            assert dial.cancelled() or isinstance(dial.exception(), DialTimeout | DialFailed)
+        else:
+            dial.result().transport.abort()
+
+    world.run("a", "b", client=client)
 
 
 # ---------------------------------------------------------------------- somebody else's dial
