@@ -9,7 +9,8 @@ Beyond what every client to one peer promises (`sleepy.tcp.peer_client`):
 2. What the peer's handler raised comes as `RemoteError`, to its own caller only; the connection goes on.
 3. When a connection is lost, requests that were not sent move to another, and so do idempotent ones that were (at most
    ``max_attempts`` times); the rest fail with `ConnectionClosed`.
-4. When no connection can be made, those who waited for it hear so; who comes next waits until the next dial may begin.
+4. When no connection can be made, those who waited for it hear so; who comes next waits until the next dial may begin. So
+   it is when a connection is lost before anything came on it: a peer may take connections, and drop them.
 """
 
 import ssl
@@ -140,7 +141,6 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         self._dial(lambda connection: self._opened(lane, connection), lambda error: self._dial_failed(lane, error))
 
     def _opened(self, lane: Lane[_Call], connection: Connection[bytes]) -> None:
-        self._backoff.succeeded()
         self._dialing.discard(lane)
         self._connection_of[lane] = connection
         self._lane_of[connection] = lane
@@ -165,6 +165,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
             RemoteProtocolError: It is no last word that somebody is due; the connection lets us know that we are confused.
         """
         kind, _, payload = word = decode(message)
+        self._backoff.succeeded()
         lane = self._lane_of[connection]
         exchange = lane.last_word(word, self._get_loop().time())
         if exchange is None:
@@ -183,6 +184,8 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         lane = self._lane_of.get(connection)
         if lane is not None:  # else we closed it: it was idle, or its peer did not heed
             self._forget(lane, connection)
+            if not connection.messages:
+                self._backoff.failed(self._get_loop().time())
             self._scatter(lane, error)
 
     def _scatter(self, lane: Lane[_Call], error: Exception) -> None:

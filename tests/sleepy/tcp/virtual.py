@@ -7,9 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from sleepy import sim
-from sleepy.tcp import Request, Response, Server
+from sleepy.tcp import Server
 
-Handler = Callable[[Request], Awaitable[Response]]
 Body = Callable[..., Coroutine[Any, Any, None]]
 
 
@@ -48,12 +47,14 @@ class World:
         self.network = sim.Network(seed=1)
         self._serving: dict[tuple[str, int], asyncio.Task[None]] = {}
 
-    async def serve(self, name: str, handler: Handler, port: int = 80) -> None:
+    async def serve(
+        self, name: str, handler: Callable[[Any], Awaitable[Any]], port: int = 80, codec: Any = None
+    ) -> None:
         """Have a server run on the host of that name, from now on."""
         ready = asyncio.Event()
 
         async def program() -> None:
-            async with Server(handler, "0.0.0.0", port, drain_timeout=0.0):
+            async with Server(handler, "0.0.0.0", port, codec=codec, drain_timeout=0.0):
                 ready.set()
                 await asyncio.Event().wait()
 
