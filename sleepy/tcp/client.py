@@ -204,7 +204,7 @@ class Client:
         """The client to the peer of an absolute URL. Whoever calls this goes on without an await (rule 1)."""
         if self._closed:
             raise RuntimeError("this client is closed")
-        parsed, origin = _read(url, self._normalize)
+        parsed, origin = _read(url)
         if not parsed.host:
             raise LocalProtocolError(f"{url!r} names no host: a Client needs a whole URL, such as http://host/path")
         host = self._hosts.get(origin)
@@ -236,7 +236,7 @@ class Client:
 
 
 @lru_cache(1024)  # programs ask for the same URLs over and over
-def _read(url: str, normalize: bool) -> tuple[Url, Origin]:
+def _read(url: str) -> tuple[Url, Origin]:
     """A URL taken apart, and its origin."""
-    parsed = parse_url(url, normalize=normalize)
+    parsed = parse_url(url)
     return parsed, Origin.of(parsed)

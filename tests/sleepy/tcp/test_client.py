@@ -6,7 +6,9 @@ import inspect
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -136,6 +138,27 @@ async def test_what_a_peer_is_asked(world: World) -> None:
     async with Client(normalize_paths=False) as client:
         assert told(await client.get("http://a/%7Ex//y"))[0] == "GET /%7Ex//y"
         assert told(await client.get("http://a/raw"))[0] == "GET /%7Ez//y"
+        assert told(await client.do(Request("GET", "http://a/ü")))[0] == "GET /%C3%BC"  # a request knows for itself
+
+
+@pytest.mark.usefixtures("tidy")
+async def test_a_unix_socket_is_a_peer_too(tmp_path: Path) -> None:
+    """fasthttp 12: a Unix socket; here the URL names it, and it may redirect to itself."""
+    path, wires = str(tmp_path / "app.sock"), list[Wire]()
+    server = await asyncio.get_running_loop().create_unix_server(lambda: Wire(wires.append), path)
+    async with Client(dial_timeout=30.0) as client:
+        asking = asyncio.create_task(client.get(f"http+unix://{quote(path, safe='')}/x?y"))
+        await turns_until(lambda: bool(wires))
+        head = await wires[0].read_head()
+        assert head.startswith(b"GET /x?y HTTP/1.1\r\n")
+        assert b"\r\nhost: localhost\r\n" in head.lower()
+        wires[0].answer(b"", "location: /z", status="302 Found")
+        assert (await wires[0].read_head()).startswith(b"GET /z ")
+        wires[0].answer(b"inside")
+        assert (await soon(asking)).body == b"inside"
+    server.close()
+    wires[0].transport.abort()
+    await wires[0].until(lambda: wires[0].lost)
 
 
 @on_network("a")

@@ -85,11 +85,12 @@ def test_rule_1_there_must_be_one_location(locations: list[str]) -> None:
 
 
 def test_rule_1_a_unix_socket_may_redirect_to_itself() -> None:
-    url = parse_url("http+unix://%2Frun%2Fapp.sock/x")
-    assert Redirects(1)._read_location(url, to("/y")).target == "/y"
-    assert Redirects(1)._read_location(url, to("http://b/y")).host == "b"
+    request = Request("GET", "http+unix://%2Frun%2Fapp.sock/x", SECRETS)
+    following = follow(request, to("/y"))
+    assert (following.url, following.headers) == ("http+unix://%2Frun%2Fapp.sock/y", request.headers)
+    assert follow(request, to("http://b/y")).headers.items() == ()
     with pytest.raises(RemoteProtocolError, match="Unix socket"):
-        Redirects(1)._read_location(url, to("http+unix://%2Frun%2Fother.sock/"))
+        follow(request, to("http+unix://%2Frun%2Fother.sock/"))
 
 
 def test_rule_1_paths_are_normalized_unless_told_otherwise() -> None:
