@@ -137,6 +137,7 @@ async def test_what_a_peer_is_asked(world: World) -> None:
             assert response.status == 302
     async with Client(normalize_paths=False) as client:
         assert told(await client.get("http://a/%7Ex//y"))[0] == "GET /%7Ex//y"
+        assert told(await client.post("http://a/%7Ex//y"))[0] == "POST /%7Ex//y"
         assert told(await client.get("http://a/raw"))[0] == "GET /%7Ez//y"
         assert told(await client.do(Request("GET", "http://a/ü")))[0] == "GET /%C3%BC"  # a request knows for itself
 

@@ -93,12 +93,14 @@ def test_rule_1_a_unix_socket_may_redirect_to_itself() -> None:
         follow(request, to("http+unix://%2Frun%2Fother.sock/"))
 
 
-def test_rule_1_paths_are_normalized_unless_told_otherwise() -> None:
-    request = Request("GET", "http://a/")
-    assert follow(request, to("/%7ea//b")).url == "http://a/~a/b"
-    following = Redirects(1, normalize=False).follow(request, to("/%7ea//b"))
-    assert following is not None
-    assert following.url == "http://a/%7ea//b"
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_rule_1_paths_are_normalized_unless_told_otherwise(method: str) -> None:
+    request = Request(method, "http://a/")
+    following = follow(request, to("/%7ea//b"))
+    assert (following.url, following.target) == ("http://a/~a/b", "/~a/b")
+    raw = Redirects(1, normalize=False).follow(request, to("/%7ea//b"))
+    assert raw is not None
+    assert (raw.url, raw.target) == ("http://a/%7ea//b", "/%7ea//b")
 
 
 # Rules 2 and 3: how
