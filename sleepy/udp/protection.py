@@ -247,8 +247,6 @@ class Protection:
             if now >= self._old_until:
                 self._old_open = None
             return self._old_open
-        if self._leads and self.renewals == self._sent_renewals:
-            return self._open  # nobody can follow if we did not go ahead: it is forged, and will be found to be
         if self._next_open is None:
             self._next_open = ChaCha20Poly1305(rekeyed(self._receive_key)).decrypt
         return self._next_open
