@@ -8,10 +8,13 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given, settings
 from hypothesis.strategies import binary, booleans, floats, integers, lists, sampled_from, tuples
 
+from sleepy.udp.handshake import Initiator
+from sleepy.udp.listener import Listener
 from sleepy.udp.noise import CipherState
 from sleepy.udp.protection import HEADER, OVERHEAD, Protection, ProtectionCounters
 from sleepy.udp.replay import WINDOW
 from sleepy.udp.session import Session
+from tests.sleepy.udp.handshaking import Network, agree, config
 
 CLIENT = Session(
     initiator=True,
@@ -349,3 +352,17 @@ def test_after_too_many_forgeries_nothing_is_read_any_more() -> None:
     assert server.exhausted
     assert server.unprotect(client.protect(b"too late", 0.0), 0.0) is None
     assert dropped(server) == 11
+
+
+# --- together -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_sessions_of_a_handshake_fit_each_other() -> None:
+    """From the first HELLO to a packet in each direction, and through a renewal."""
+    net = Network(Initiator(config(1), now=0.0), Listener(config(2), now=0.0))
+    client = Protection(agree(net), now=net.now, renew_seconds=10.0)
+    server = Protection(net.sessions[0], now=net.now, renew_seconds=10.0)
+    for now in (1.0, 11.0, 12.0):
+        assert server.unprotect(client.protect(b"there", now), now) == b"there"
+        assert client.unprotect(server.protect(b"and back", now), now) == b"and back"
+    assert client.renewals == server.renewals == 1
