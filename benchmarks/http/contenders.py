@@ -108,6 +108,20 @@ async def sleepy_hosts(load: Load) -> AsyncIterator[Caller]:
 
 
 @asynccontextmanager
+async def sleepy_client(load: Load) -> AsyncIterator[Caller]:
+    """`tcp.Client`, which finds the `tcp.HostClient` for each URL; the load's hosts are asked in turn."""
+    turn = cycle([f"http://{host}:{load.port}/" for host in load.hosts])
+    async with tcp.Client(max_conns_per_host=load.connections) as client:
+
+        async def caller(left: Iterator[int]) -> None:
+            for _ in left:
+                response = await client.get(next(turn), timeout=TIMEOUT)
+                assert response.body == BODY
+
+        yield caller
+
+
+@asynccontextmanager
 async def sleepy_pipeline(load: Load) -> AsyncIterator[Caller]:
     """`tcp.PipelineClient` on one connection."""
     async with tcp.PipelineClient(f"127.0.0.1:{load.port}", max_conns=1) as pipe:
@@ -200,6 +214,8 @@ CONTENDERS = {
     "floor": Contender(Floor),
     "sleepy HostClient": on("asyncio", sleepy_host),
     "sleepy HostClient, uvloop": on("uvloop", sleepy_host),
+    "sleepy Client": on("asyncio", sleepy_client),
+    "sleepy Client, uvloop": on("uvloop", sleepy_client),
     "pycurl multi, no asyncio": Contender(curl, ("pycurl",)),
     "aiohttp": on("asyncio", aiohttp_session, "aiohttp"),
     "aiohttp, uvloop": on("uvloop", aiohttp_session, "aiohttp"),
@@ -217,4 +233,4 @@ CONTENDERS |= {
     "sleepy HostClients": on("asyncio", sleepy_hosts),
     "sleepy HostClients, uvloop": on("uvloop", sleepy_hosts),
 }
-HOSTS = ["floor", "sleepy HostClients", "sleepy HostClients, uvloop"]
+HOSTS = ["floor", "sleepy HostClients", "sleepy HostClients, uvloop", "sleepy Client", "sleepy Client, uvloop"]

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define MOST 65536   /* file descriptors */
-#define BATCH 256    /* answers in one write */
+#define BATCH 1024   /* answers in one write */
 
 static int epoll_fd;
 static struct {

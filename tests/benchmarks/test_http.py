@@ -61,7 +61,7 @@ def test_without_a_compiler_it_says_so() -> None:
 @with_cc
 def test_the_server_answers_each_request_once() -> None:
     """However they arrive, and with more answers due than a socket takes at once."""
-    count = 30_000
+    count = 100_000
     answers = bytearray()
     with compiled() as program, running(program) as port, socket.socket() as peer:
         peer.settimeout(10)
