@@ -176,7 +176,7 @@ class Initiator:
         hello = Hello(self.connection_id, version, config.versions, config.psk is not None, config.features, b"")
         self._noise = HandshakeState(
             initiator=True,
-            static=config.identity.private_key(),
+            static=config.identity.private_key,
             prologue=PROLOGUE + hello.prologue,
             psk=config.psk,
             random_bytes=config.random_bytes,
@@ -309,7 +309,7 @@ class Responder:
         self._finish = self._verdict = b""
         self._noise: HandshakeState | None = HandshakeState(
             initiator=False,
-            static=config.identity.private_key(),
+            static=config.identity.private_key,
             prologue=PROLOGUE + hello.prologue,
             psk=config.psk,
             random_bytes=config.random_bytes,

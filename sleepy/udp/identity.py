@@ -53,19 +53,20 @@ class Identity:
         private_key: 32 bytes, as good as random.
 
     Attributes:
+        private_key: For the handshake; ``private_bytes_raw()`` of it gives the bytes, to keep them elsewhere than in a file.
         public_key: 32 bytes, by which others know this peer. ``str()`` of the identity is its printed form.
 
     Raises:
         ValueError: The private key has another size.
     """
 
-    __slots__ = ("_private_key", "public_key")
+    __slots__ = ("private_key", "public_key")
 
     def __init__(self, private_key: bytes) -> None:
         if len(private_key) != KEY:
             raise ValueError(f"the private key has {len(private_key)} bytes; it must have {KEY}")
-        self._private_key = private_key
-        self.public_key = X25519PrivateKey.from_private_bytes(private_key).public_key().public_bytes_raw()
+        self.private_key = X25519PrivateKey.from_private_bytes(private_key)
+        self.public_key = self.private_key.public_key().public_bytes_raw()
 
     @classmethod
     def generate(cls, random_bytes: RandomBytes = os.urandom) -> "Identity":
@@ -102,14 +103,9 @@ class Identity:
             FileExistsError: There is such a file; an identity overwritten is lost for good.
             OSError: The file cannot be written.
         """
-        key = X25519PrivateKey.from_private_bytes(self._private_key)
-        text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        text = self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         with open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(text)
-
-    def private_key(self) -> bytes:
-        """The private key, for the handshake and for keeping it somewhere else than in a file; never print it."""
-        return self._private_key
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Identity) and self.public_key == other.public_key

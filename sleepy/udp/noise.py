@@ -173,7 +173,7 @@ class HandshakeState:
 
     Args:
         initiator: Whether we send the first message.
-        static: Our static private key, 32 bytes.
+        static: Our static private key.
         prologue: What both sides must agree on for the handshake to succeed (rule 1).
         psk: The pre-shared key of a closed group, 32 bytes (rule 3).
         random_bytes: Where the ephemeral key comes from.
@@ -189,7 +189,7 @@ class HandshakeState:
         self,
         *,
         initiator: bool,
-        static: bytes,
+        static: X25519PrivateKey,
         prologue: bytes = b"",
         psk: bytes | None = None,
         random_bytes: RandomBytes = urandom,
@@ -199,7 +199,7 @@ class HandshakeState:
                 f"the pre-shared key has {len(psk)} bytes; it must have {KEY} (hash a passphrase with scrypt)"
             )
         self._initiator = initiator
-        self._ours = {"s": X25519PrivateKey.from_private_bytes(static)}
+        self._ours = {"s": static}
         self._theirs: dict[str, bytes] = {}
         self._psk = psk or b""
         self._pattern = XX if psk is None else XX_PSK3

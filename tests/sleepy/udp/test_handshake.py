@@ -81,7 +81,7 @@ def test_sessions_and_configs_print_no_secret() -> None:
     net = network(alice={"psk": GROUP}, bob={"psk": GROUP})
     session = agree(net)
     shown = repr(session) + repr(config(1, psk=GROUP))
-    for secret in (session.send_key, session.receive_key, GROUP, config(1).identity.private_key()):
+    for secret in (session.send_key, session.receive_key, GROUP, config(1).identity.private_key.private_bytes_raw()):
         assert repr(secret)[2:-1] not in shown
         assert secret.hex() not in shown
 

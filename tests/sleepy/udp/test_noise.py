@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given, settings
 from hypothesis.strategies import binary, booleans, data, integers, lists, none
 from noise.connection import Keypair, NoiseConnection
@@ -16,6 +17,7 @@ from sleepy.udp.noise import KEY, CipherState, HandshakeState, InvalidMessage
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "noise" / "xx.json").read_text(encoding="utf-8"))[
     "vectors"
 ]
+private = X25519PrivateKey.from_private_bytes
 keys = binary(min_size=KEY, max_size=KEY)
 psks = none() | keys
 
@@ -27,8 +29,8 @@ def seeded(seed: int) -> Callable[[int], bytes]:
 def pair(psk: bytes | None = None, prologue: bytes = b"") -> tuple[HandshakeState, HandshakeState]:
     """An initiator and a responder who agree."""
     return (
-        HandshakeState(initiator=True, static=b"i" * KEY, psk=psk, prologue=prologue, random_bytes=seeded(1)),
-        HandshakeState(initiator=False, static=b"r" * KEY, psk=psk, prologue=prologue, random_bytes=seeded(2)),
+        HandshakeState(initiator=True, static=private(b"i" * KEY), psk=psk, prologue=prologue, random_bytes=seeded(1)),
+        HandshakeState(initiator=False, static=private(b"r" * KEY), psk=psk, prologue=prologue, random_bytes=seeded(2)),
     )
 
 
@@ -52,7 +54,7 @@ def test_the_published_vectors(vector: dict[str, Any]) -> None:
         sides.append(
             HandshakeState(
                 initiator=side == "init",
-                static=bytes.fromhex(vector[f"{side}_static"]),
+                static=private(bytes.fromhex(vector[f"{side}_static"])),
                 prologue=bytes.fromhex(vector[f"{side}_prologue"]),
                 psk=psk and bytes.fromhex(psk),
                 random_bytes=lambda size, ephemeral=ephemeral: ephemeral[:size],
@@ -111,7 +113,7 @@ def test_another_implementation_side_by_side(
     """In either role we and noiseprotocol understand each other, in the handshake and after it, through a rekey too."""
     ours = HandshakeState(
         initiator=we_initiate,
-        static=statics[0],
+        static=private(statics[0]),
         prologue=prologue,
         psk=psk,
         random_bytes=lambda size: ephemerals[0][:size],
@@ -207,7 +209,9 @@ def test_all_secrets_go_into_the_keys() -> None:
     """Rule 2: another ephemeral, static or pre-shared key makes other keys."""
     found = set()
     for ephemeral, static, psk in ((1, b"a", b"p"), (3, b"a", b"p"), (1, b"b", b"p"), (1, b"a", b"q")):
-        initiator = HandshakeState(initiator=True, static=static * KEY, psk=psk * KEY, random_bytes=seeded(ephemeral))
+        initiator = HandshakeState(
+            initiator=True, static=private(static * KEY), psk=psk * KEY, random_bytes=seeded(ephemeral)
+        )
         _, responder = pair(psk * KEY)
         shake(initiator, responder)
         assert [c.key for c in initiator.split()] == [c.key for c in reversed(responder.split())]
@@ -250,7 +254,7 @@ def test_turns_are_kept() -> None:
 
 def test_a_pre_shared_key_has_its_size() -> None:
     with pytest.raises(ValueError, match="has 6 bytes"):
-        HandshakeState(initiator=True, static=b"i" * KEY, psk=b"secret")
+        HandshakeState(initiator=True, static=private(b"i" * KEY), psk=b"secret")
 
 
 def test_exported_keys_differ_by_label_and_stage_and_meet_no_other() -> None:
