@@ -11,6 +11,7 @@ from labs.results import Verdict
 from labs.worlds import find, names
 
 ELSEWHERE = """
+import shutil  # while it still sees what system this is
 import sys
 import sleepy.sim
 
