@@ -334,6 +334,5 @@ class Lanes(Generic[R]):
         return lane.unheeded >= self._max_pending
 
     def remove(self, lane: Lane[R]) -> None:
-        """A lane takes no more; it need not be known."""
-        if lane in self._lanes:
-            self._lanes.remove(lane)
+        """A lane takes no more."""
+        self._lanes.remove(lane)
