@@ -5,20 +5,34 @@ cheap. Answers come in order; this makes them hostages: use it for peers whose a
 the lesson on head-of-line blocking first. `sleepy.tcp.pipeline` decides which connection takes which request. This is
 fasthttp's PipelineClient.
 
-When a connection is lost, requests that were not written move to another, and so do idempotent ones that were (at most
-``max_attempts`` times); the rest fail. A request whose caller gives up after it was written still gets its answer, which
-is read and thrown away: those behind it need theirs.
+When a connection is lost, rules 4 and 5 of the pipeline say who survives, and then:
+
+1. The first in line there may have been the cause, so that is one of its ``max_attempts``. Those behind it only lost their
+   place. (A peer that closes after every ten answers, without a word, fails nobody.)
+2. A dial that fails is an attempt of everybody who waits, if no other connection is left to wait for.
+3. A request whose caller gives up after it was written still gets its answer, which is read and thrown away.
+4. If it was given up because of ``read_timeout`` or ``write_timeout``, and was the first, the peer is silent: the connection
+   is closed, and those behind it move.
+
+A body that follows its request piece by piece, or is read piece by piece, would hold up everybody behind it for as long as
+its caller likes. So there are none here; `HostClient` has them.
 """
 
+import math
 import ssl
+from typing import TYPE_CHECKING
 
+from sleepy.tcp.backoff import Backoff
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
-from sleepy.tcp.errors import ConnectionClosed
+from sleepy.tcp.errors import ConnectionClosed, LocalProtocolError
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.peer_client import PeerClient
 from sleepy.tcp.pipeline import Lane, Pipeline
 from sleepy.trace import Trace
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class PipelineClient(PeerClient[Q, A]):
@@ -27,9 +41,15 @@ class PipelineClient(PeerClient[Q, A]):
     Args:
         addr: ``host:port``, or several with commas between, to be used in turn (fasthttp: Addr).
         max_conns: How many connections there may be (MaxConns).
-        max_pending_requests: How many requests may be pending on each (MaxPendingRequests).
+        max_pending_requests: How many requests may be pending on each, and how many may wait for one
+            (MaxPendingRequests).
         max_batch_delay: How long a request may wait for others to be written with it, in seconds (MaxBatchDelay).
-        max_attempts: How often an idempotent request is tried in all.
+        max_idle_conn_duration: How long a connection may have nothing pending, in seconds (MaxIdleConnDuration); None for
+            ever.
+        pipeline_non_idempotent: Send more behind requests that may not be sent twice, and these behind others. If the
+            connection is lost, nobody knows which of them the peer has executed.
+        stall_guard: Give nothing more to a connection whose answer is overdue.
+        max_attempts: How often a request is tried in all, if it may be.
         dial_timeout: The longest a dial may take, in seconds (DialTimeout).
         read_timeout: How long an answer may take, from the sending of the request to its last byte, in seconds
             (ReadTimeout).
@@ -43,8 +63,6 @@ class PipelineClient(PeerClient[Q, A]):
         ValueError: An option that makes no sense; the message says which.
     """
 
-    _batches = True
-
     def __init__(
         self,
         addr: str,
@@ -52,6 +70,9 @@ class PipelineClient(PeerClient[Q, A]):
         max_conns: int = 1,
         max_pending_requests: int = 1024,
         max_batch_delay: float = 0.0,
+        max_idle_conn_duration: float | None = 10.0,
+        pipeline_non_idempotent: bool = False,
+        stall_guard: bool = True,
         max_attempts: int = 5,
         dial_timeout: float = 3.0,
         read_timeout: float | None = None,
@@ -74,96 +95,199 @@ class PipelineClient(PeerClient[Q, A]):
         )
         if max_batch_delay < 0:
             raise ValueError(f"max_batch_delay is {max_batch_delay} s; 0 is not to wait")
-        self._pipeline = Pipeline[Exchange[Q, A]](max_conns, max_pending_requests)
+        self._pipeline = Pipeline[Exchange[Q, A], Connection[A]](
+            max_conns,
+            max_pending_requests,
+            Backoff(),
+            max_idle_duration=max_idle_conn_duration,
+            stall_guard=stall_guard,
+            pipeline_non_idempotent=pipeline_non_idempotent,
+        )
         self._max_batch_delay = max_batch_delay
-        self._connection_of: dict[Lane[Exchange[Q, A]], Connection[A]] = {}
-        self._lane_of: dict[Connection[A], Lane[Exchange[Q, A]]] = {}
-        self._dialing: set[Lane[Exchange[Q, A]]] = set()
-        self._batching: set[Lane[Exchange[Q, A]]] = set()
+        self._lane_of: dict[Connection[A], Lane[Exchange[Q, A], Connection[A]]] = {}
+        self._gathering: set[Lane[Exchange[Q, A], Connection[A]]] = (
+            set()
+        )  # to be written when dialed, or a little later
+        self._redial: asyncio.TimerHandle | None = None
+        self._cleaner: asyncio.TimerHandle | None = None
+
+    async def close(self, timeout: float = 5.0) -> None:
+        """See `PeerClient.close`."""
+        await super().close(timeout)
+        for timer in (self._redial, self._cleaner):
+            if timer is not None:
+                timer.cancel()
 
     # --8<-- [start:submit]
-    def _submit(self, exchange: Exchange[Q, A], now: float) -> None:  # noqa: ARG002 -- it does not matter here
-        self._serve(self._pipeline.add(exchange))
+    def _submit(self, exchange: Exchange[Q, A], now: float) -> None:
+        if exchange.streamed or self._codec.body_of(exchange.request) is not None:
+            raise LocalProtocolError("a pipeline carries no bodies piece by piece: use HostClient for streams")
+        lane = self._pipeline.add(exchange, now)
+        if lane is None:
+            self._close_dead(now)
+            self._settle()
+        elif lane not in self._gathering:
+            self._serve(lane)
 
-    def _serve(self, lane: Lane[Exchange[Q, A]]) -> None:
-        """A lane has got something to write: write it now or a little later, or dial if nobody has yet."""
-        if lane in self._connection_of:
-            if not self._max_batch_delay:
-                self._write(lane)
-            elif lane not in self._batching:
-                self._batching.add(lane)
-                self._get_loop().call_later(self._max_batch_delay, self._write, lane)
-        elif lane not in self._dialing:
-            self._dialing.add(lane)
+    def _serve(self, lane: Lane[Exchange[Q, A], Connection[A]]) -> None:
+        """A lane has got something to write: write it at the end of this turn or a little later, or dial first."""
+        self._gathering.add(lane)
+        if lane.connection is None:
             self._dial(lambda connection: self._opened(lane, connection), lambda error: self._dial_failed(lane, error))
+        elif self._max_batch_delay:
+            self._get_loop().call_later(self._max_batch_delay, self._write, lane)
+        else:
+            self._get_loop().call_soon(self._write, lane)
 
-    def _write(self, lane: Lane[Exchange[Q, A]]) -> None:
-        self._batching.discard(lane)
-        connection = self._connection_of.get(lane)
-        if connection is not None and not connection.closing:  # if it is, what is not written moves when it is lost
-            for exchange in lane.write():
-                self._send(exchange, connection)
+    def _write(self, lane: Lane[Exchange[Q, A], Connection[A]]) -> None:
+        self._gathering.discard(lane)
+        connection = lane.connection
+        if connection is None or connection.closing:  # then what is not written moves when it is lost
+            return
+        now = self._get_loop().time()
+        batch = lane.write(now)
+        expect = self._connections[connection].expect
+        for exchange in batch:
+            exchange.connection = connection
+            expect(exchange.request)
+        connection.write_through(b"".join([exchange.data for exchange in batch]))
+        self._note_sent(batch, now)
 
     # --8<-- [end:submit]
 
-    def _opened(self, lane: Lane[Exchange[Q, A]], connection: Connection[A]) -> None:
-        self._dialing.discard(lane)
-        self._connection_of[lane] = connection
+    def _note_sent(self, batch: list[Exchange[Q, A]], now: float) -> None:
+        limit = self._read_timeout if self._write_timeout is None else self._write_timeout
+        if limit is not None:
+            for exchange in batch:
+                exchange.sent_at = now
+                self._limit(exchange, limit)
+        if self._trace is not None:
+            for exchange in batch:
+                if exchange.connection is not None:
+                    self._trace("request.sent", id=exchange.id, connection=exchange.connection.number)
+
+    def _settle(self) -> None:
+        """Do what the pipeline decides about those in line."""
+        now = self._get_loop().time()
+        for lane in self._pipeline.settle(now):
+            if lane not in self._gathering:
+                self._serve(lane)
+        next_dial = self._pipeline.next_dial(now)
+        if next_dial < math.inf and self._redial is None:
+            self._redial = self._get_loop().call_at(next_dial, self._pause_is_over)
+
+    def _pause_is_over(self) -> None:
+        self._redial = None
+        self._settle()
+
+    def _opened(self, lane: Lane[Exchange[Q, A], Connection[A]], connection: Connection[A]) -> None:
+        lane.opened(connection, self._get_loop().time())
         self._lane_of[connection] = lane
         self._write(lane)
+        self._settle()
+        self._clean_later()
 
-    def _dial_failed(self, lane: Lane[Exchange[Q, A]], error: Exception) -> None:
-        self._dialing.discard(lane)
+    def _dial_failed(self, lane: Lane[Exchange[Q, A], Connection[A]], error: Exception) -> None:
+        self._gathering.discard(lane)
+        self._pipeline.failed(self._get_loop().time())
         waiting, _ = self._pipeline.remove(lane)
-        for exchange in waiting:
-            exchange.fail(error)
+        self._pipeline.add_first(waiting)
+        if not self._pipeline.lanes:  # rule 2
+            for exchange in list(self._pipeline.waiting):
+                exchange.failures += 1
+                if exchange.failures >= self._max_attempts:
+                    self._pipeline.withdraw(exchange)
+                    exchange.fail(error)
+        self._settle()
 
     # --8<-- [start:received]
     def received(self, connection: Connection[A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         lane = self._lane_of[connection]
-        lane.answered().succeed(message)
+        exchange = self._pipeline.answered(lane, self._get_loop().time())
+        if exchange.answer.done():
+            exchange.connection = None  # its caller gave up, and may not have been told yet
+        else:
+            exchange.answer.set_result(message)
         if not self._connections[connection].keep_alive:
-            self._unlink(connection, lane)
+            del self._lane_of[connection]
             connection.abort()  # what was written behind its last answer goes elsewhere, not here too
             survivors, _ = self._pipeline.remove(lane, last_answer=True)
             self._move(survivors, "the peer closes the connection")
+        elif self._pipeline.waiting:
+            self._settle()
 
     # --8<-- [end:received]
 
     def _lost(self, connection: Connection[A], error: Exception) -> None:
-        lane = self._lane_of.get(connection)
+        lane = self._lane_of.pop(connection, None)
         if lane is None:
-            return  # its last answer has come
-        self._unlink(connection, lane)
-        # A fault lies in the first answer; those behind only lose theirs.
-        behind = (
-            error if isinstance(error, ConnectionClosed) else ConnectionClosed(f"lost to the answer before: {error}")
-        )
+            return  # its last answer has come, or it was idle for too long
         written = list(lane.written)
-        survivors, _ = self._pipeline.remove(lane)
-        for number, exchange in enumerate(written):
-            its_error = behind if number else error
-            self._count_failure(exchange, its_error)
-            if not (exchange.idempotent and self._may_repeat(exchange, its_error)):
-                exchange.fail(its_error)
+        survivors, lost = self._pipeline.remove(lane)
+        if written and not connection.messages:
+            self._pipeline.failed(self._get_loop().time())
+        for exchange in written:
+            exchange.connection = None
+        for exchange in lost:
+            exchange.fail(error if exchange is written[0] else _behind(error))
+        if written:  # rule 1
+            first = written[0]
+            self._count_failure(first, error)
+            if survivors[:1] == [first] and not self._may_repeat(first, error):
+                first.fail(error)
+                del survivors[0]
         self._move(survivors, repr(error))
 
     def _move(self, survivors: list[Exchange[Q, A]], why: str) -> None:
-        survivors = [exchange for exchange in survivors if not exchange.answer.done()]
         for exchange in survivors:
             exchange.connection = None
             if self._trace is not None:
                 self._trace("request.retried", id=exchange.id, error=why)
-        lane = self._pipeline.add_first(survivors)
-        if lane is not None:
-            self._serve(lane)
-
-    def _unlink(self, connection: Connection[A], lane: Lane[Exchange[Q, A]]) -> None:
-        del self._connection_of[lane], self._lane_of[connection]
+        self._pipeline.add_first(survivors)
+        self._settle()
 
     def _is_dialing_for(self, exchange: Exchange[Q, A]) -> bool:
-        return any(exchange in lane.unwritten for lane in self._dialing)
+        return any(exchange in lane.unwritten for lane in self._pipeline.lanes if lane.connection is None)
 
     def _abandon(self, exchange: Exchange[Q, A]) -> None:
-        self._pipeline.withdraw(exchange)
+        lane = None if exchange.connection is None else self._lane_of.get(exchange.connection)
+        if exchange.connection is None:
+            self._pipeline.withdraw(exchange)
+            if self._pipeline.waiting:
+                self._settle()  # it may have been in the way
+        elif lane is not None and (not exchange.answer.done() or exchange.answer.cancelled()):
+            self._pipeline.give_up(lane, exchange)
+            self._close_dead(self._get_loop().time())
+
+    def _time_out(self, exchange: Exchange[Q, A], now: float) -> None:
+        lane = None if exchange.connection is None else self._lane_of.get(exchange.connection)
+        first = lane is not None and lane.written[0] is exchange
+        super()._time_out(exchange, now)
+        if first and exchange.answer.done() and now < exchange.deadline and exchange.connection is not None:  # rule 4
+            exchange.connection.abort()
+
+    def _close_dead(self, now: float) -> None:
+        for lane in self._pipeline.dead(now):
+            if lane.connection is not None:
+                lane.connection.abort()  # and when it is lost those in line get another
+
+    def _clean_later(self) -> None:
+        now = self._get_loop().time()
+        next_idle = self._pipeline.next_idle(now)
+        if next_idle < math.inf and self._cleaner is None:
+            self._cleaner = self._get_loop().call_at(next_idle, self._clean)
+
+    def _clean(self) -> None:
+        self._cleaner = None
+        for lane in self._pipeline.idle(self._get_loop().time()):
+            self._pipeline.remove(lane)
+            if lane.connection is not None:
+                del self._lane_of[lane.connection]
+                lane.connection.close()
+        self._clean_later()
+
+
+def _behind(error: Exception) -> Exception:
+    """What those hear who stood behind the one at fault."""
+    return error if isinstance(error, ConnectionClosed) else ConnectionClosed(f"lost to the answer before: {error}")
