@@ -47,6 +47,11 @@ class Address:
         """Whether the host has to be looked up."""
         return not self.path and ":" not in self.host and not _is_ipv4(self.host)
 
+    @property
+    def authority(self) -> str:
+        """What to call it in a ``Host`` field; a Unix socket has no name but this machine's."""
+        return "localhost" if self.path else str(self)
+
     def __str__(self) -> str:
         return f"{_UNIX}{self.path}" if self.path else f"{bracketed(self.host)}:{self.port}"
 

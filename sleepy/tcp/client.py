@@ -12,47 +12,40 @@ Whoever asks many peers, or does not know beforehand which, names them in URLs. 
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from types import TracebackType
-from typing import Final, Self, TypedDict, Unpack
+from typing import Final, Self, Unpack
 
 from sleepy.tcp.codec import Codec
-from sleepy.tcp.dialer import usual_context
+from sleepy.tcp.dialer import MAX_CONCURRENT_DIALS
 from sleepy.tcp.errors import LocalProtocolError, RequestTimeout
 from sleepy.tcp.host_client import HostClient
 from sleepy.tcp.messages import HeaderLines, Headers, Request, Response
+from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.pool import PoolStrategy
 from sleepy.tcp.redirects import Origin, Redirects
+from sleepy.tcp.resolver import Resolver
 from sleepy.tcp.url import Url, parse_url
-from sleepy.trace import Trace
 
 RECYCLE_INTERVAL: Final = 10.0  # seconds, as in fasthttp
 
 
-class HostOptions(TypedDict, total=False):
-    """Options that each `HostClient` gets as they are; see there what they mean, and what they are by default."""
+class HostOptions(PeerOptions, total=False):
+    """What a `Client` passes on to each `HostClient` as it is; see there what it means, and what it is by default."""
 
     max_conn_wait_timeout: float | None
     max_idle_conn_duration: float | None
     max_conn_duration: float | None
     pool_strategy: PoolStrategy
-    max_attempts: int
-    dial_timeout: float
-    read_timeout: float | None
-    write_timeout: float | None
-    max_response_body_size: int | None
     codec: Codec[Request, Response] | None
-    trace: Trace | None
 
 
-class PeerOptions(HostOptions, total=False):
+class HostClientOptions(HostOptions, total=False):
     """All options of one `HostClient`."""
 
     max_conns: int
-    tls: ssl.SSLContext | None
 
 
 class Client:
@@ -63,10 +56,11 @@ class Client:
             MaxConnsPerHost).
         max_redirects: How many redirects `get` and `post` follow; None to follow none, and answer with the first.
         normalize_paths: Whether two ways to write a path become one (not DisablePathNormalizing); see `sleepy.tcp.url`.
-        tls: How to speak TLS to https peers (TLSConfig). By default certificates are checked against the system's.
         configure: Is called with the origin of each new peer and the options for it, which it may change
             (ConfigureClient). What it raises is raised from the request, and the next request calls it again.
-        options: Options for every peer: any of `HostOptions`.
+        options: Options for every peer: any of `HostOptions`. ``tls`` says how to speak TLS to https peers; by default their
+            certificates are checked against the system's. ``resolver`` and the limit ``max_concurrent_dials`` are shared by
+            all peers.
 
     Raises:
         ValueError: An option that makes no sense; the message says which.
@@ -78,15 +72,15 @@ class Client:
         max_conns_per_host: int = 512,
         max_redirects: int | None = 16,
         normalize_paths: bool = True,
-        tls: ssl.SSLContext | None = None,
-        configure: Callable[[Origin, PeerOptions], None] | None = None,
+        configure: Callable[[Origin, HostClientOptions], None] | None = None,
         **options: Unpack[HostOptions],
     ) -> None:
         self._max_redirects = max_redirects
         self._normalize = normalize_paths
-        self._tls = tls
         self._configure = configure
-        self._options: PeerOptions = {"max_conns": max_conns_per_host, "tls": None, **options}
+        self._options: HostClientOptions = {"max_conns": max_conns_per_host, "resolver": Resolver(), **options}
+        dials = options.get("max_concurrent_dials", MAX_CONCURRENT_DIALS)
+        self._options["max_concurrent_dials"] = asyncio.Semaphore(dials) if isinstance(dials, int) else dials
         self._hosts: dict[Origin, HostClient] = {}
         self._recycler: asyncio.Task[None] | None = None
         self._closed = False
@@ -228,8 +222,7 @@ class Client:
 
     def _new_host(self, origin: Origin, url: Url) -> HostClient:
         options = self._options.copy()
-        if origin.scheme == "https":
-            options["tls"] = self._tls or usual_context()
+        options["tls"] = options.get("tls") or True if origin.scheme == "https" else None
         if self._configure is not None:
             self._configure(origin, options)
         return HostClient(str(url.address), **options)

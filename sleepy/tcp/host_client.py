@@ -13,16 +13,15 @@ When a connection is lost, its request may go to another, under these rules:
    suspect, and the next attempt takes a fresh one.
 """
 
-import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, NoFreeConnections
 from sleepy.tcp.exchange import Exchange
+from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.peer_client import PeerClient
 from sleepy.tcp.pool import ConnectionPool, PoolStrategy
-from sleepy.trace import Trace
 
 if TYPE_CHECKING:
     import asyncio
@@ -39,15 +38,8 @@ class HostClient(PeerClient[Q, A]):
         max_idle_conn_duration: How long a connection may stand idle, in seconds (MaxIdleConnDuration); None for ever.
         max_conn_duration: How old a connection may grow, in seconds (MaxConnDuration); None for any age.
         pool_strategy: ``lifo`` takes the connection used last, ``fifo`` the one idle longest (ConnPoolStrategy).
-        max_attempts: How often an idempotent request is tried in all (MaxIdemponentCallAttempts).
-        dial_timeout: The longest a dial may take, in seconds (DialTimeout).
-        read_timeout: How long an answer may take, from the sending of the request to its last byte, in seconds
-            (ReadTimeout).
-        write_timeout: How long the sending of a request may take, in seconds (WriteTimeout).
-        max_response_body_size: The longest body accepted, in bytes (MaxResponseBodySize); None for any.
-        tls: Speak TLS, with this context (TLSConfig); None for plain TCP.
-        codec: How requests and responses look as bytes; `Http1` if None.
-        trace: Is told what happens; None for nobody.
+        codec: How requests and answers look as bytes; `Http1` if None.
+        options: What every client to one peer can be told; see `sleepy.tcp.peer_client.PeerOptions`.
 
     Raises:
         ValueError: An option that makes no sense; the message says which.
@@ -62,26 +54,10 @@ class HostClient(PeerClient[Q, A]):
         max_idle_conn_duration: float | None = 10.0,
         max_conn_duration: float | None = None,
         pool_strategy: PoolStrategy = "lifo",
-        max_attempts: int = 5,
-        dial_timeout: float = 3.0,
-        read_timeout: float | None = None,
-        write_timeout: float | None = None,
-        max_response_body_size: int | None = None,
-        tls: ssl.SSLContext | None = None,
         codec: Codec[Q, A] | None = None,
-        trace: Trace | None = None,
+        **options: Unpack[PeerOptions],
     ) -> None:
-        super().__init__(
-            addr,
-            max_attempts=max_attempts,
-            dial_timeout=dial_timeout,
-            read_timeout=read_timeout,
-            write_timeout=write_timeout,
-            max_response_body_size=max_response_body_size,
-            tls=tls,
-            codec=codec,
-            trace=trace,
-        )
+        super().__init__(addr, codec, **options)
         self._pool = ConnectionPool[Connection[A], Exchange[Q, A]](
             max_conns,
             max_idle_duration=max_idle_conn_duration,
@@ -203,12 +179,11 @@ class HostClient(PeerClient[Q, A]):
         if isinstance(error, ConnectionClosed) and error.stale:  # rule 3
             self.close_idle_connections()
         self._count_failure(exchange, error)
-        if exchange.answer.done() or not (exchange.idempotent and self._may_repeat(exchange, error)):  # rules 1 and 2
+        if exchange.answer.done() or not (self._may_repeat(exchange, error)):  # rules 1 and 2
             exchange.fail(error)
             return
         exchange.connection = None
-        if self._trace is not None:
-            self._trace("request.retried", id=exchange.id, error=repr(error))
+        self._note_retry(exchange, repr(error))
         self._submit(exchange, self._get_loop().time())
 
     # --8<-- [end:retry]

@@ -16,22 +16,22 @@ client adds (`_submit`, `_abandon`). Four promises hold for each of them:
 import asyncio
 import itertools
 import math
-import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
-from typing import Generic, Self, cast
+from typing import Generic, Self, Unpack, cast
 
 from sleepy.tcp.codec import A, AnswerReader, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.deadlines import Deadlines
-from sleepy.tcp.dialer import Dialer
+from sleepy.tcp.dials import Dials
 from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, RemoteProtocolError, RequestTimeout
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.http1 import Http1
 from sleepy.tcp.messages import HeaderLines, Headers, Request, Response
+from sleepy.tcp.metrics import Metrics
+from sleepy.tcp.options import PeerOptions, dialer_for
 from sleepy.tcp.streams import IncomingBody
-from sleepy.trace import Trace
 
 _GO_AHEAD = 1.0  # seconds to wait for a 100 (Continue) that may never come (RFC 9110, section 10.1.1)
 
@@ -40,49 +40,38 @@ class PeerClient(Generic[Q, A]):
     """A client to one peer; see `HostClient` and `PipelineClient`.
 
     Args:
-        addr: ``host:port``, or several with commas between.
-        max_attempts: How often an idempotent request is tried in all.
-        dial_timeout: The longest a dial may take, in seconds.
-        read_timeout: The longest an answer may take, from the sending of the request to its last byte, in seconds.
-        write_timeout: The longest the sending of a request may take, in seconds.
-        max_response_body_size: The longest body accepted, in bytes; None for any.
-        tls: Speak TLS, with this context; None for plain TCP.
-        codec: How requests and answers look as bytes.
-        trace: Is told what happens; None for nobody.
+        addr: ``host:port``, or several with commas between, to be used in turn (fasthttp: Addr); see `sleepy.tcp.address`.
+        codec: How requests and answers look as bytes; `Http1` if None.
+        options: See `PeerOptions`.
+
+    Attributes:
+        metrics: What it has done so far.
+
+    Raises:
+        ValueError: An option that makes no sense; the message says which.
     """
 
     _batches = False  # whether one connection gets several requests in one turn of the event loop
 
-    def __init__(
-        self,
-        addr: str,
-        *,
-        max_attempts: int,
-        dial_timeout: float,
-        read_timeout: float | None,
-        write_timeout: float | None,
-        max_response_body_size: int | None,
-        tls: ssl.SSLContext | None,
-        codec: Codec[Q, A] | None,
-        trace: Trace | None,
-    ) -> None:
+    def __init__(self, addr: str, codec: Codec[Q, A] | None = None, **options: Unpack[PeerOptions]) -> None:
+        self._max_attempts = options.get("max_attempts", 5)
+        self._retry_if = options.get("retry_if")
+        self._read_timeout = options.get("read_timeout")
+        self._write_timeout = options.get("write_timeout")
+        self._max_response_body_size = options.get("max_response_body_size")
+        self._trace = options.get("trace")
         for name, value, least in (
-            ("max_attempts", max_attempts, 1),
-            ("dial_timeout", dial_timeout, 0.001),
-            ("read_timeout", read_timeout, 0.001),
-            ("write_timeout", write_timeout, 0.001),
-            ("max_response_body_size", max_response_body_size, 0),
+            ("max_attempts", self._max_attempts, 1),
+            ("dial_timeout", options.get("dial_timeout"), 0.001),
+            ("read_timeout", self._read_timeout, 0.001),
+            ("write_timeout", self._write_timeout, 0.001),
+            ("max_response_body_size", self._max_response_body_size, 0),
         ):
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}; the least is {least}")
-        self._dialer = Dialer(addr, tls=tls, timeout=dial_timeout)
-        self._authority = addr.partition(",")[0].strip()
-        self._read_timeout = read_timeout
-        self._write_timeout = write_timeout
-        self._max_response_body_size = max_response_body_size
-        self._max_attempts = max_attempts
+        dialer = dialer_for(addr, options)
+        self._authority = dialer.addresses[0].authority
         self._codec = cast("Codec[Q, A]", Http1()) if codec is None else codec  # Q and A are HTTP's then
-        self._trace = trace
         self._closed = False
         self._ids = itertools.count()
         self._numbers = itertools.count()
@@ -90,7 +79,8 @@ class PeerClient(Generic[Q, A]):
         self._deadlines = Deadlines[Exchange[Q, A]]()
         self._timer: asyncio.TimerHandle | None = None
         self._connections: dict[Connection[A], AnswerReader[Q, A]] = {}
-        self._dials: set[asyncio.Task[None]] = set()
+        self._dials = Dials(dialer)
+        self.metrics = Metrics()
 
     @property
     def pending_requests(self) -> int:
@@ -145,8 +135,7 @@ class PeerClient(Generic[Q, A]):
             self._give_up(exchange, error)
             raise
         self._deadlines.discard(exchange)
-        if self._trace is not None:
-            self._trace("request.done", id=exchange.id, **self._codec.facts(answer))
+        self._count_answer(exchange, answer)
         return answer
 
     # --8<-- [end:do]
@@ -170,6 +159,7 @@ class PeerClient(Generic[Q, A]):
             self._give_up(exchange, error)
             raise
         response.stream = exchange.body
+        self._count_answer(exchange, response)
         try:
             yield response
         finally:
@@ -190,9 +180,7 @@ class PeerClient(Generic[Q, A]):
             exchange.fail(ConnectionClosed("this client was closed before the answer came"))
         if self._timer is not None:
             self._timer.cancel()
-        for dial in self._dials:
-            dial.cancel()
-        await asyncio.gather(*self._dials, return_exceptions=True)
+        await self._dials.close()
         connections = list(self._connections)
         for connection in connections:
             connection.abort()
@@ -253,6 +241,7 @@ class PeerClient(Generic[Q, A]):
             exchange.deadline = exchange.asked_at + timeout
         if self._deadlines.set(exchange, exchange.deadline):
             self._set_timer()
+        self.metrics.requests += 1
         if self._trace is not None:
             self._trace("request.queued", id=exchange.id, target=self._codec.describe(request))
         return exchange
@@ -266,37 +255,35 @@ class PeerClient(Generic[Q, A]):
     def _give_up(self, exchange: Exchange[Q, A], error: BaseException) -> None:
         self._abandon(exchange)
         self._deadlines.discard(exchange)
+        self.metrics.count_failure(error, error.phase if isinstance(error, RequestTimeout) else None)
         if self._trace is not None:
             self._trace("request.failed", id=exchange.id, error=repr(error))
 
+    def _count_answer(self, exchange: Exchange[Q, A], answer: A) -> None:
+        self.metrics.answers += 1
+        self.metrics.latency.add(self._get_loop().time() - exchange.asked_at)
+        if self._trace is not None:
+            self._trace("request.done", id=exchange.id, **self._codec.facts(answer))
+
     def _dial(self, opened: Callable[[Connection[A]], None], failed: Callable[[Exception], None]) -> None:
-        """Dial in a task of its own, which outlives the exchange that it was started for."""
-        task = self._get_loop().create_task(self._dial_now(opened, failed))
-        self._dials.add(task)
-
-        def ended(task: asyncio.Task[None]) -> None:
-            self._dials.discard(task)
-            if task.cancelled():
-                failed(ConnectionClosed("this client was closed before a connection was made"))
-
-        task.add_done_callback(ended)
-
-    async def _dial_now(self, opened: Callable[[Connection[A]], None], failed: Callable[[Exception], None]) -> None:
+        """Have a connection made; it is not bound to the exchange that it was started for."""
         reader = self._codec.answer_reader(self._max_response_body_size)
         number = next(self._numbers)
-        try:
-            connection = await self._dialer.dial(lambda: Connection(self, reader, number))
-        except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits to hear of it
+
+        def made(connection: Connection[A]) -> None:
+            self._connections[connection] = reader
+            self.metrics.dials += 1
+            if self._trace is not None:
+                address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
+                where = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+                self._trace("connection.dialed", connection=number, address=where)
+            opened(connection)
+
+        def missed(error: Exception) -> None:
+            self.metrics.failed_dials += 1
             failed(error)
-            return
-        if connection.closing:
-            failed(ConnectionClosed(f"{self._authority} closed the connection as soon as it was made"))
-            return
-        self._connections[connection] = reader
-        if self._trace is not None:
-            address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
-            self._trace("connection.dialed", connection=number, address=f"{address[0]}:{address[1]}")
-        opened(connection)
+
+        self._dials.start(lambda: Connection(self, reader, number), made, missed)
 
     def _send(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
         """Send a request, and begin to send what follows it."""
@@ -352,8 +339,16 @@ class PeerClient(Generic[Q, A]):
             exchange.failures += 1
 
     def _may_repeat(self, exchange: Exchange[Q, A], error: Exception) -> bool:
-        """Whether an attempt is left, and a point in it: an answer that was too large would be too large again."""
-        return exchange.failures < self._max_attempts and not isinstance(error, BodyTooLarge)
+        """Whether an attempt is left, allowed, and has a point: an answer that was too large would be too large again."""
+        if exchange.sender is not None and not exchange.idempotent:
+            return False  # what followed the request has been read from its stream, and is gone
+        allowed = exchange.idempotent if self._retry_if is None else self._retry_if(exchange.request, error)
+        return allowed and exchange.failures < self._max_attempts and not isinstance(error, BodyTooLarge)
+
+    def _note_retry(self, exchange: Exchange[Q, A], why: str) -> None:
+        self.metrics.retries += 1
+        if self._trace is not None:
+            self._trace("request.retried", id=exchange.id, error=why)
 
     # Deadlines:
 
@@ -393,7 +388,7 @@ class PeerClient(Generic[Q, A]):
         if connection is not None:
             sending = exchange.sender is not None and not exchange.sender.done()
             return "write" if sending or connection.unsent else "read"
-        return "dial" if self._is_dialing_for(exchange) else "queue"
+        return self._dials.phase if self._is_dialing_for(exchange) else "queue"
 
     # What a connection tells its owner:
 

@@ -23,6 +23,8 @@ SHELLS = {
     "sleepy.tcp.dialer",
     "sleepy.tcp.handover",
     "sleepy.tcp.happy_eyeballs",
+    "sleepy.tcp.dials",
+    "sleepy.tcp.options",
     "sleepy.tcp.exchange",
     "sleepy.tcp.host_client",
     "sleepy.tcp.lb_client",

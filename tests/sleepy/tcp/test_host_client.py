@@ -252,7 +252,7 @@ async def test_phases_are_told_apart_in_line() -> None:
         async def silent(*_: Any, **__: Any) -> Any:
             await never
 
-        client._dialer.dial = silent  # type: ignore[method-assign]
+        client._dials._dialer.dial = silent  # type: ignore[method-assign]
         waiting = [asyncio.create_task(client.get("/", timeout=timeout)) for timeout in (5.0, 4.0)]
         await clock.advance(4.1)
         await clock.advance(1.0)
@@ -261,7 +261,7 @@ async def test_phases_are_told_apart_in_line() -> None:
             with pytest.raises(RequestTimeout) as error:
                 await soon(late)
             phases.append(error.value.phase)
-        assert phases == ["dial", "queue"]
+        assert phases == ["dial-queue", "queue"]
         wire.answer()
         await soon(task)
 

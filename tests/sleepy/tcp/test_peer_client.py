@@ -84,14 +84,14 @@ async def test_a_connection_that_ends_as_it_is_made(make: Make) -> None:
     """Before the dial could hand it over: nothing is sent on it, and its caller hears."""
     async with make("127.0.0.1:1") as client:
 
-        async def dial(factory: Callable[[], Any]) -> Any:
+        async def dial(factory: Callable[[], Any], **_: Any) -> Any:
             connection = factory()
             connection.connection_made(transport := Mock(asyncio.Transport))
             transport.is_closing.return_value = True
             connection.connection_lost(None)
             return connection
 
-        client._dialer.dial = dial  # type: ignore[method-assign]
+        client._dials._dialer.dial = dial  # type: ignore[method-assign]
         with pytest.raises(ConnectionClosed, match="as soon as it was made"):
             await soon(client.get("/"))
         assert client._connections == {}
@@ -366,12 +366,15 @@ async def test_a_timeout_while_dialing(make: Make) -> None:
         await clock.advance(5.1)
         with pytest.raises(RequestTimeout) as late:
             await soon(asking)
-        assert late.value.phase == "dial"
+        assert late.value.phase == "tls"
 
 
 async def test_a_timeout_of_the_dial_itself(make: Make) -> None:
     clock = Clock()
-    async with Peer() as peer, make(peer.addr, tls=ssl.create_default_context(), dial_timeout=5.0) as client:
+    async with (
+        Peer() as peer,
+        make(peer.addr, tls=ssl.create_default_context(), dial_timeout=5.0, max_attempts=1) as client,
+    ):
         asking = asyncio.create_task(client.get("/", timeout=60.0))
         wire = await peer.accept()
         await wire.until(lambda: len(wire.received) > 0)
@@ -464,7 +467,7 @@ async def test_close_ends_dials(make: Make) -> None:
         with pytest.raises(ConnectionClosed):
             await soon(asking)
         await wire.gone()
-        assert client._dials == set()
+        assert len(client._dials) == 0
         if isinstance(client, HostClient):
             assert client.conns_count == 0
 
@@ -477,12 +480,12 @@ async def test_close_starts_nothing_new(make: Make) -> None:
         wire = await peer.accept()
         await wire.read_head()
         await client.close(timeout=0)
-        assert client._dials == set()
+        assert len(client._dials) == 0
         assert client._connections == {}
         results = await soon(asyncio.gather(*asking, return_exceptions=True))
         assert [type(result) for result in results] == [ConnectionClosed] * 5
         await turns()
-        assert client._dials == set()
+        assert len(client._dials) == 0
         assert len(peer.wires) == 1
 
 
