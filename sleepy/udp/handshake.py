@@ -158,6 +158,8 @@ class Initiator:
             True: answer it; we are silent from now on, until `adopt` brings the session or the time is over. False: drop
             it; the peer will answer ours.
         """
+        if self.outcome is not None:
+            return True
         if self._session is None and self._hello.ephemeral < ephemeral:
             self._quiet = True
         return self._quiet

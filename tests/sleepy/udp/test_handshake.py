@@ -77,15 +77,6 @@ def test_a_seed_makes_the_same_bytes_again() -> None:
     assert first.sent == second.sent
 
 
-def test_sessions_and_configs_print_no_secret() -> None:
-    net = network(alice={"psk": GROUP}, bob={"psk": GROUP})
-    session = agree(net)
-    shown = repr(session) + repr(config(1, psk=GROUP))
-    for secret in (session.send_key, session.receive_key, GROUP, config(1).identity.private_key.private_bytes_raw()):
-        assert repr(secret)[2:-1] not in shown
-        assert secret.hex() not in shown
-
-
 @given(ours=integers(0, 2**32 - 1), theirs=integers(0, 2**32 - 1))
 @settings(max_examples=10)
 def test_features_are_those_of_both(ours: int, theirs: int) -> None:
@@ -432,7 +423,7 @@ def both_dial(delays: list[float], lost: list[bool], head_start: float) -> tuple
     def yields(me: int) -> Callable[[tuple[str, int], bytes], bool]:
         def decide(_address: tuple[str, int], key: bytes) -> bool:
             dial = dials[me]
-            return dial is None or dial.outcome is not None or dial.yield_to(key)
+            return dial is None or dial.yield_to(key)
 
         return decide
 
@@ -519,6 +510,7 @@ def test_an_initiator_with_its_reply_does_not_yield() -> None:
         net.step()
     assert not net.alice.yield_to(b"\xff" * 32)
     agree(net)
+    assert net.alice.yield_to(b"\xff" * 32)  # now it is over, and a new HELLO is nothing to this dial
 
 
 def test_an_adopted_session_must_be_the_expected_peers() -> None:
