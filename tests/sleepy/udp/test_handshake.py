@@ -117,7 +117,7 @@ def test_a_missing_verdict_times_out_by_name() -> None:
     assert "FINISH" in str(outcome)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=data(), psk=none() | just(GROUP))
 def test_any_weather_ends_in_one_session_or_in_time(data: object, psk: bytes | None) -> None:
     """Half of all datagrams lost, the others late, out of order and repeated: one session, the same for both."""
@@ -174,7 +174,7 @@ def test_a_changed_bit_costs_a_resend_at_most(victim: int, psk: bytes | None) ->
         assert (net.now > FIRST_WAIT) is (position < says), position  # it was noticed, and asked again
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=data(), psk=none() | just(GROUP), victim=integers(0, 5))
 def test_a_forged_datagram_ahead_of_the_true_one_changes_nothing(data: object, psk: bytes | None, victim: int) -> None:
     """Rule 2: flipped, cut or lengthened, and then the true one: no resend is even needed."""
@@ -232,7 +232,7 @@ lists_of_versions = lists(sampled_from([1, 2, 3, 7]), min_size=1, max_size=4, un
 
 
 @given(ours=lists_of_versions, theirs=lists_of_versions)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_highest_common_version_wins(ours: tuple[int, ...], theirs: tuple[int, ...]) -> None:
     net = network(alice={"versions": ours}, bob={"versions": theirs})
     common = set(ours) & set(theirs)
@@ -468,7 +468,7 @@ def both_dial(delays: list[float], lost: list[bool], head_start: float) -> tuple
     return got[0] + got[1], [dial.outcome for dial in dials if dial is not None]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     delays=lists(floats(0, 0.2), min_size=1, max_size=7),
     lost=lists(booleans(), max_size=7).map(lambda some: [*some, False]),

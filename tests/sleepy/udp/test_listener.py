@@ -94,7 +94,7 @@ def test_a_stolen_cookie_is_useless() -> None:
         assert len(bob) == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     psk=none() | just(GROUP),
     versions=lists(integers(1, 3), min_size=1, max_size=3, unique=True).map(tuple),
@@ -245,6 +245,22 @@ def test_a_finished_handshake_answers_its_finish_only() -> None:
     assert net.bob.take_sessions() == []
     net.bob.on_time(net.now + 5.0)
     assert net.bob.receive(finish, ALICE, net.now + 5.0) is None
+
+
+def test_a_recorded_handshake_played_back_later_is_no_session() -> None:
+    """The place is gone and the cookie still good: HELLO gets a reply with a new key, and the old FINISH does not fit it."""
+    net = Network(*pair(lifetime=1.0))
+    agree(net)
+    bob, later = net.bob, net.now + 2.0
+    reply = bob.receive(net.sent[2][1], ALICE, later)
+    assert reply is not None
+    assert reply != net.sent[3][1]
+    finish = net.sent[4][1]
+    assert bob.receive(finish, ALICE, later) is None
+    [new_id] = bob._places
+    assert bob.receive(finish[:1] + new_id + finish[9:], ALICE, later) is None
+    assert (bob.counters.unknown, bob.counters.forged) == (1, 1)
+    assert bob.take_sessions() == []
 
 
 def test_yields_is_asked_once_the_address_is_proved() -> None:

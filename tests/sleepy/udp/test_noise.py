@@ -91,7 +91,7 @@ def oracle(*, initiator: bool, static: bytes, ephemeral: bytes, prologue: bytes,
     return noise
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     statics=lists(keys, min_size=2, max_size=2),
     ephemerals=lists(keys, min_size=2, max_size=2),
@@ -135,7 +135,7 @@ def test_another_implementation_side_by_side(
 
 
 @given(psk=psks, payload=binary(min_size=8, max_size=40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_both_learn_each_other_and_nobody_else_does(psk: bytes | None, payload: bytes) -> None:
     """Who listens sees neither static key, nor what messages 2 and 3 carry."""
     initiator, responder = pair(psk)
@@ -152,7 +152,7 @@ def test_both_learn_each_other_and_nobody_else_does(psk: bytes | None, payload: 
 
 
 @given(data=data(), psk=psks)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_bit_can_be_changed(data: Any, psk: bytes | None) -> None:
     """Rule 1: a bit changed in any message is noticed with the next thing that is decrypted."""
     initiator, responder = pair(psk)

@@ -161,7 +161,6 @@ def test_whatever_arrives_is_counted_and_raises_nothing(datagrams: list[bytes]) 
 # --- rule 3: copies ---------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(seed=integers(0, 2**32), count=integers(1, 60))
 def test_every_packet_arrives_once_whatever_the_order(seed: int, count: int) -> None:
     """Rule 3: all packets, and up to two copies of each, shuffled."""
@@ -306,7 +305,7 @@ def test_a_flipped_key_phase_changes_nothing() -> None:
             assert receiver.unprotect(packet, now) == b"true"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     weather=lists(tuples(booleans(), floats(0, 2.0), integers(0, 2)), min_size=20, max_size=120),
     renew_packets=integers(3, 30),
