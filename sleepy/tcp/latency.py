@@ -6,9 +6,9 @@ smoothed mean deviation, and overdue is what takes longer than the mean and four
 
 1. **The deviation counts for at least `SLACK`.** With answers that are all alike it would be nothing, and then the least
    hiccup of this process would look like the peer's.
-2. **One sample counts for no more than what was overdue when it came.** The slow answer that we want to notice must not teach
-   us that slowness is usual, or the next would go unnoticed. But if all answers become slow they are not overdue, they are
-   the new usual: each of them moves the limit some way, about as much again each time, until it has found them.
+2. **One sample counts for no more than what was overdue when it came.** The slow answer that we want to notice must not
+   teach us that slowness is usual, or the next would go unnoticed. But if all answers become slow they are not overdue, they
+   are the new usual: each moves the limit some way, and the next one further, until it has found them.
 3. **Before the first sample** everything may take `FIRST` (RFC 6298, section 2.1).
 """
 

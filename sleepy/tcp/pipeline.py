@@ -15,7 +15,7 @@ with rules against what hurt its users:
    refused at once (`PipelineOverflow`); none that was accepted before is thrown out for it. The line of rule 8 has the same
    limit.
 4. **A lost lane loses only what is in doubt.** What was not written survives and goes elsewhere. What was written may have
-   been executed: it survives only if it is idempotent. The survivors go first.
+   been executed: it survives only if it is idempotent, or its caller says so. The survivors go first.
 5. **A last answer is a last answer.** When the peer says that it will close, the lane takes no more, and what was written
    behind the last answer was never executed (RFC 9112, section 9.6): it survives, whatever its method.
 6. **What may not be sent twice goes alone** (RFC 9112, section 9.3.2), unless ``pipeline_non_idempotent``: on a lane with
@@ -35,7 +35,7 @@ with rules against what hurt its users:
 
 import math
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from sleepy.tcp.backoff import Backoff
@@ -255,21 +255,23 @@ class Pipeline(Generic[R, C]):
             lane for lane in self.lanes if len(lane.given_up) == len(lane.written) > 0 and self.is_stalled(lane, now)
         ]
 
-    def remove(self, lane: Lane[R, C], *, last_answer: bool = False) -> tuple[list[R], list[R]]:
+    def remove(self, lane: Lane[R, C], survives: Callable[[R], bool]) -> tuple[list[R], list[R]]:
         """A lane is gone: its connection was lost, never came, or has given its last answer.
 
         Args:
             lane: The lane; it may be gone already, and then nothing is left of it.
-            last_answer: Whether the peer has said of an answer that it is the last (rule 5).
+            survives: Whether a request may be sent again that was written and not answered (rules 4 and 5).
 
         Returns:
             Those who survive, the first first, to be added again with `add_first`; and those who do not.
         """
         if lane in self.lanes:
             self.lanes.remove(lane)
-        wanted = [request for request in lane.written if request not in lane.given_up]
-        survivors = [request for request in wanted if last_answer or request.idempotent]
-        lost = [request for request in wanted if not (last_answer or request.idempotent)]
+        survivors: list[R] = []
+        lost: list[R] = []
+        for request in lane.written:
+            if request not in lane.given_up:
+                (survivors if survives(request) else lost).append(request)
         survivors += lane.unwritten
         lane.written.clear()
         lane.unwritten.clear()

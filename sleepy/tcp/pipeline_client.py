@@ -19,17 +19,16 @@ its caller likes. So there are none here; `HostClient` has them.
 """
 
 import math
-import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from sleepy.tcp.backoff import Backoff
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, LocalProtocolError
 from sleepy.tcp.exchange import Exchange
+from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.peer_client import PeerClient
 from sleepy.tcp.pipeline import Lane, Pipeline
-from sleepy.trace import Trace
 
 if TYPE_CHECKING:
     import asyncio
@@ -49,15 +48,8 @@ class PipelineClient(PeerClient[Q, A]):
         pipeline_non_idempotent: Send more behind requests that may not be sent twice, and these behind others. If the
             connection is lost, nobody knows which of them the peer has executed.
         stall_guard: Give nothing more to a connection whose answer is overdue.
-        max_attempts: How often a request is tried in all, if it may be.
-        dial_timeout: The longest a dial may take, in seconds (DialTimeout).
-        read_timeout: How long an answer may take, from the sending of the request to its last byte, in seconds
-            (ReadTimeout).
-        write_timeout: How long the sending of a request may take, in seconds (WriteTimeout).
-        max_response_body_size: The longest body accepted, in bytes; None for any.
-        tls: Speak TLS, with this context (TLSConfig); None for plain TCP.
-        codec: How requests and responses look as bytes; `Http1` if None.
-        trace: Is told what happens; None for nobody.
+        codec: How requests and answers look as bytes; `Http1` if None.
+        options: What every client to one peer can be told; see `sleepy.tcp.options.PeerOptions`.
 
     Raises:
         ValueError: An option that makes no sense; the message says which.
@@ -73,26 +65,10 @@ class PipelineClient(PeerClient[Q, A]):
         max_idle_conn_duration: float | None = 10.0,
         pipeline_non_idempotent: bool = False,
         stall_guard: bool = True,
-        max_attempts: int = 5,
-        dial_timeout: float = 3.0,
-        read_timeout: float | None = None,
-        write_timeout: float | None = None,
-        max_response_body_size: int | None = None,
-        tls: ssl.SSLContext | None = None,
         codec: Codec[Q, A] | None = None,
-        trace: Trace | None = None,
+        **options: Unpack[PeerOptions],
     ) -> None:
-        super().__init__(
-            addr,
-            max_attempts=max_attempts,
-            dial_timeout=dial_timeout,
-            read_timeout=read_timeout,
-            write_timeout=write_timeout,
-            max_response_body_size=max_response_body_size,
-            tls=tls,
-            codec=codec,
-            trace=trace,
-        )
+        super().__init__(addr, codec, **options)
         if max_batch_delay < 0:
             raise ValueError(f"max_batch_delay is {max_batch_delay} s; 0 is not to wait")
         self._pipeline = Pipeline[Exchange[Q, A], Connection[A]](
@@ -190,7 +166,7 @@ class PipelineClient(PeerClient[Q, A]):
     def _dial_failed(self, lane: Lane[Exchange[Q, A], Connection[A]], error: Exception) -> None:
         self._gathering.discard(lane)
         self._pipeline.failed(self._get_loop().time())
-        waiting, _ = self._pipeline.remove(lane)
+        waiting, _ = self._pipeline.remove(lane, lambda _: False)  # nothing was written
         self._pipeline.add_first(waiting)
         if not self._pipeline.lanes:  # rule 2
             for exchange in list(self._pipeline.waiting):
@@ -212,7 +188,7 @@ class PipelineClient(PeerClient[Q, A]):
         if not self._connections[connection].keep_alive:
             del self._lane_of[connection]
             connection.abort()  # what was written behind its last answer goes elsewhere, not here too
-            survivors, _ = self._pipeline.remove(lane, last_answer=True)
+            survivors, _ = self._pipeline.remove(lane, lambda _: True)  # rule 5
             self._move(survivors, "the peer closes the connection")
         elif self._pipeline.waiting:
             self._settle()
@@ -224,26 +200,30 @@ class PipelineClient(PeerClient[Q, A]):
         if lane is None:
             return  # its last answer has come, or it was idle for too long
         written = list(lane.written)
-        survivors, lost = self._pipeline.remove(lane)
-        if written and not connection.messages:
-            self._pipeline.failed(self._get_loop().time())
         for exchange in written:
             exchange.connection = None
+        first = written[0] if written else None
+        if first is not None:
+            if not connection.messages and first not in lane.given_up:  # if it was given up, that took time enough
+                self._pipeline.failed(self._get_loop().time())
+            self._count_failure(first, error)  # rule 1
+        if not isinstance(error, ConnectionClosed):
+            behind = ConnectionClosed(f"lost to the answer before: {error}")
+        else:
+            behind = error
+
+        def its_error(exchange: Exchange[Q, A]) -> Exception:
+            return error if exchange is first else behind
+
+        survivors, lost = self._pipeline.remove(lane, lambda exchange: self._may_repeat(exchange, its_error(exchange)))
         for exchange in lost:
-            exchange.fail(error if exchange is written[0] else _behind(error))
-        if written:  # rule 1
-            first = written[0]
-            self._count_failure(first, error)
-            if survivors[:1] == [first] and not self._may_repeat(first, error):
-                first.fail(error)
-                del survivors[0]
+            exchange.fail(its_error(exchange))
         self._move(survivors, repr(error))
 
     def _move(self, survivors: list[Exchange[Q, A]], why: str) -> None:
         for exchange in survivors:
             exchange.connection = None
-            if self._trace is not None:
-                self._trace("request.retried", id=exchange.id, error=why)
+            self._note_retry(exchange, why)
         self._pipeline.add_first(survivors)
         self._settle()
 
@@ -281,13 +261,8 @@ class PipelineClient(PeerClient[Q, A]):
     def _clean(self) -> None:
         self._cleaner = None
         for lane in self._pipeline.idle(self._get_loop().time()):
-            self._pipeline.remove(lane)
+            self._pipeline.remove(lane, lambda _: False)  # nothing is pending
             if lane.connection is not None:
                 del self._lane_of[lane.connection]
                 lane.connection.close()
         self._clean_later()
-
-
-def _behind(error: Exception) -> Exception:
-    """What those hear who stood behind the one at fault."""
-    return error if isinstance(error, ConnectionClosed) else ConnectionClosed(f"lost to the answer before: {error}")

@@ -65,6 +65,14 @@ def names(requests: Iterable[Ask]) -> str:
     return "".join(str(request.name) for request in requests)
 
 
+def idempotent(ask: Ask) -> bool:
+    return ask.idempotent
+
+
+def anybody(_: Ask) -> bool:
+    return True
+
+
 def answer(pipeline: Pipeline[Ask, str], lane: Lanes, now: float = 0.0, count: int = 1) -> None:
     for _ in range(count):
         pipeline.answered(lane, now)
@@ -158,7 +166,7 @@ def test_rule_4_the_written_are_in_doubt_and_the_unwritten_are_not() -> None:
     lane, written = lane_of(pipeline, "aBcD")
     lane.write(0.0)
     _, unwritten = lane_of(pipeline, "eF")
-    survivors, lost = pipeline.remove(lane)
+    survivors, lost = pipeline.remove(lane, idempotent)
     assert survivors == [written[0], written[2], *unwritten]
     assert lost == [written[1], written[3]]
     assert pipeline.lanes == []
@@ -168,15 +176,15 @@ def test_rule_4_the_written_are_in_doubt_and_the_unwritten_are_not() -> None:
 def test_rule_4_a_lane_is_lost_once() -> None:
     pipeline = make()
     lane, _ = lane_of(pipeline, "ab")
-    pipeline.remove(lane)
-    assert pipeline.remove(lane) == ([], [])
+    pipeline.remove(lane, idempotent)
+    assert pipeline.remove(lane, idempotent) == ([], [])
 
 
 def test_rule_4_survivors_go_first_in_order_and_whatever_the_limit() -> None:
     pipeline = make(1, 2)
     lane, _ = lane_of(pipeline, "A")
     assert [pipeline.add(ask, 0.0) for ask in asks("bc")] == [None, None]
-    survivors, _ = pipeline.remove(lane)
+    survivors, _ = pipeline.remove(lane, idempotent)
     pipeline.add_first(survivors)
     assert names(pipeline.waiting) == "Abc"
     pipeline.add_first(asks("xy"))
@@ -186,7 +194,7 @@ def test_rule_4_survivors_go_first_in_order_and_whatever_the_limit() -> None:
 def test_rule_4_survivors_are_spread_as_any_others() -> None:
     pipeline = make(2)
     lost, busy = add(pipeline), add(pipeline)
-    survivors, _ = pipeline.remove(lost)
+    survivors, _ = pipeline.remove(lost, idempotent)
     pipeline.add_first(survivors)
     (lane,) = pipeline.settle(0.0)
     assert pipeline.lanes == [busy, lane]
@@ -199,7 +207,7 @@ def test_rule_4_who_gave_up_survives_nothing() -> None:
     lane.write(0.0)
     pipeline.give_up(lane, a)
     pipeline.give_up(lane, b)
-    assert pipeline.remove(lane) == ([c], [])
+    assert pipeline.remove(lane, idempotent) == ([c], [])
 
 
 # Rule 5: a last answer is a last answer
@@ -211,7 +219,7 @@ def test_rule_5_behind_a_last_answer_everything_survives() -> None:
     lane.write(0.0)
     _, unwritten = lane_of(pipeline, "D")
     answer(pipeline, lane)
-    assert pipeline.remove(lane, last_answer=True) == (added[1:] + unwritten, [])
+    assert pipeline.remove(lane, anybody) == (added[1:] + unwritten, [])
 
 
 # Rule 6: what may not be sent twice goes alone
@@ -415,7 +423,7 @@ def test_rule_9_dials_pause_longer_and_longer_until_an_answer_comes() -> None:
     for pause in (1.0, 2.0, 4.0, 4.0):
         (lane,) = pipeline.lanes
         pipeline.failed(now)
-        survivors, _ = pipeline.remove(lane)
+        survivors, _ = pipeline.remove(lane, idempotent)
         pipeline.add_first(survivors)
         assert pipeline.settle(now) == []
         assert pipeline.next_dial(now) == now + pause
@@ -426,7 +434,7 @@ def test_rule_9_dials_pause_longer_and_longer_until_an_answer_comes() -> None:
     lane.opened("open", now)
     lane.write(now)
     pipeline.failed(now)  # taking a connection is not yet an answer
-    pipeline.add_first(pipeline.remove(lane)[0])
+    pipeline.add_first(pipeline.remove(lane, idempotent)[0])
     assert pipeline.next_dial(now) == now + 4.0
     now += 4.0
     (lane,) = pipeline.settle(now)
@@ -444,7 +452,7 @@ def test_rule_9_dials_that_fail_together_are_one_failure() -> None:
     for number, lane in enumerate(lanes):
         assert lane is not None
         pipeline.failed(0.1 * number)
-        pipeline.add_first(pipeline.remove(lane)[0])
+        pipeline.add_first(pipeline.remove(lane, idempotent)[0])
     assert pipeline.next_dial(0.3) == 1.0
 
 

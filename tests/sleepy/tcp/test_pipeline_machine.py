@@ -92,7 +92,7 @@ class PipelineMachine(RuleBasedStateMachine):
         lane = self.some_lane(data, opened=False)
         waiting = list(lane.unwritten)
         self.pipeline.failed(self.now)
-        assert self.pipeline.remove(lane) == (waiting, [])
+        assert self.pipeline.remove(lane, lambda _: False) == (waiting, [])
         self.pipeline.add_first(waiting)
         self.line[:0] = waiting
         self.settle()
@@ -138,7 +138,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def lose(self, data: st.DataObject, last_answer: bool) -> None:
         lane = self.some_lane(data, opened=True)
         written, unwritten = self.written.pop(lane, []), list(lane.unwritten)
-        survivors, lost = self.pipeline.remove(lane, last_answer=last_answer)
+        survivors, lost = self.pipeline.remove(lane, lambda ask: last_answer or ask.idempotent)
         wanted = [ask for ask in written if ask not in self.given_up]
         assert survivors == [ask for ask in wanted if last_answer or ask.idempotent] + unwritten
         assert lost == [ask for ask in wanted if not (last_answer or ask.idempotent)]
