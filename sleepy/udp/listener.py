@@ -9,11 +9,14 @@ Rules:
 2. After that it costs three curve operations and a place among ``max_handshakes``. When all are taken the oldest goes: an
    honest peer needs its place for one round trip only, and who wants to drive it out must prove that many addresses
    within that time. (If the newest were turned away, a few liars who never finish could hold all places.)
-3. A place is kept for ``lifetime`` seconds, finished or not: a finished one answers copies of its HELLO and FINISH, for
+3. One host, whatever its ports, has at most ``max_per_host`` unfinished handshakes. Proving one address must not be enough
+   to drive out all others, or to keep us computing: who never finishes gets so many per ``lifetime``.
+4. A place is kept for ``lifetime`` seconds, finished or not: a finished one answers copies of its HELLO and FINISH, for
    the initiator whose VERDICT was lost.
-4. Everything that arrives raises one counter.
+5. Everything that arrives raises one counter.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
@@ -30,12 +33,13 @@ _ID: Final = slice(1, 1 + CONNECTION_ID)
 
 @dataclass(slots=True)
 class ListenerCounters:
-    """What arrived (rule 4).
+    """What arrived (rule 5).
 
     Attributes:
         malformed: No HELLO or FINISH, or too short.
         terms: A HELLO in a version, or with a pre-shared key, that we do not have: answered by TERMS.
         retries: A HELLO without a cookie that is good here and now: answered by RETRY.
+        crowded: A HELLO from a host that has too many unfinished ones: dropped (rule 3).
         yielded: A HELLO from a peer that we dial ourselves, and that will answer us.
         replies: A HELLO, new or repeated: answered by REPLY.
         late: A HELLO whose handshake is done.
@@ -48,6 +52,7 @@ class ListenerCounters:
     malformed: int = 0
     terms: int = 0
     retries: int = 0
+    crowded: int = 0
     yielded: int = 0
     replies: int = 0
     late: int = 0
@@ -74,7 +79,8 @@ class Listener:
         yields: Is asked about each new HELLO, with its proved address and its ephemeral key, whether to answer it; for a
             peer that we are dialling ourselves this is `Initiator.yield_to`. None: answer all.
         max_handshakes: Number of handshakes kept at a time (rule 2).
-        lifetime: How long each is kept, in seconds (rule 3).
+        max_per_host: Number of unfinished ones from one host (rule 3); many peers behind one NAT are one host.
+        lifetime: How long each is kept, in seconds (rule 4); not less than a dial's timeout, or it fails in vain.
 
     Attributes:
         counters: What arrived.
@@ -87,6 +93,8 @@ class Listener:
         "_cookies",
         "_lifetime",
         "_max_handshakes",
+        "_max_per_host",
+        "_open",
         "_places",
         "_sessions",
         "_yields",
@@ -101,12 +109,15 @@ class Listener:
         accept: Callable[[bytes, Address], bool] | None = None,
         yields: Callable[[Address, bytes], bool] | None = None,
         max_handshakes: int = 1024,
+        max_per_host: int = 256,
         lifetime: float = 5.0,
     ) -> None:
         self._config = config
         self._accept = accept
         self._yields = yields
         self._max_handshakes = max_handshakes
+        self._max_per_host = max_per_host
+        self._open: Counter[str] = Counter()  # unfinished handshakes by host
         self._lifetime = lifetime
         self._cookies = CookieJar(now=now, random_bytes=config.random_bytes)
         self._places: dict[bytes, _Place] = {}  # by our connection id, the oldest first
@@ -160,6 +171,9 @@ class Listener:
             return encode_retry(hello, self._cookies.bake(address, digest, now))
         place = self._by_hello.get((address, digest))
         if place is None:
+            if self._open[address[0]] >= self._max_per_host:
+                counters.crowded += 1
+                return None
             if self._yields is not None and not self._yields(address, hello.ephemeral):
                 counters.yielded += 1
                 return None
@@ -188,8 +202,10 @@ class Listener:
         if verdict is None:
             self.counters.forged += 1
             return None
-        if was_open and isinstance(responder.outcome, Session):
-            self._sessions.append((responder.outcome, address))
+        if was_open and responder.outcome is not None:
+            self._finished(address)
+            if isinstance(responder.outcome, Session):
+                self._sessions.append((responder.outcome, address))
         self.counters.verdicts += 1
         return verdict
 
@@ -199,11 +215,20 @@ class Listener:
             self.counters.evicted += 1
         self._places[place.responder.connection_id] = place
         self._by_hello[place.address, place.digest] = place
+        self._open[place.address[0]] += 1
         return place
+
+    def _finished(self, address: Address) -> None:
+        host = address[0]
+        self._open[host] -= 1
+        if not self._open[host]:
+            del self._open[host]  # or it would remember every host that ever came
 
     def _forget_oldest(self) -> None:
         place = self._places.pop(next(iter(self._places)))
         del self._by_hello[place.address, place.digest]
+        if place.responder.outcome is None:
+            self._finished(place.address)
 
     def _new_id(self) -> bytes:
         return self._config.random_bytes(CONNECTION_ID)

@@ -128,7 +128,7 @@ def test_no_answer_is_longer_than_its_question(
     | binary(min_size=1199, max_size=1300).map(lambda tail: b"\1" + tail)
 )
 def test_whatever_arrives_is_counted_and_raises_nothing(datagram: bytes) -> None:
-    """Rule 4."""
+    """Rule 5."""
     _, bob = pair()
     answer = bob.receive(datagram, EVE, 0.0)
     assert counted(bob) == 1
@@ -163,6 +163,39 @@ def test_half_open_handshakes_are_bounded_and_the_oldest_goes() -> None:
     assert [verdict is not None for verdict in verdicts] == [False, False, True, True, True]
     assert bob.counters.unknown == 2
     assert len(bob.take_sessions()) == 3
+
+
+def test_one_host_cannot_take_all_places() -> None:
+    """Rule 3: of five who never finish, from as many ports, two get a reply; another host is served; time makes room."""
+    bob = Listener(config(2), now=0.0, max_per_host=2)
+    replies = []
+    for seed in range(10, 15):
+        _, hello = stranger(seed, bob, ("10.0.1.1", seed))
+        replies.append(bob.receive(hello, ("10.0.1.1", seed), 0.0))
+    assert [reply is not None for reply in replies] == [True, True, False, False, False]
+    assert bob.counters.crowded == 3
+    _, hello = stranger(20, bob, ALICE)
+    assert bob.receive(hello, ALICE, 0.0) is not None
+    _, hello = stranger(21, bob, ("10.0.1.1", 21), 5.0)
+    assert bob.receive(hello, ("10.0.1.1", 21), 5.0) is not None
+
+
+@pytest.mark.parametrize("welcome", [True, False])
+def test_who_finishes_makes_room_for_the_next(welcome: bool) -> None:
+    """Rule 3: so any number of peers may come from one host, one after the other; and nothing is left of them."""
+    bob = Listener(config(2), now=0.0, max_per_host=1, accept=lambda _key, _address: welcome)
+    for seed in range(10, 20):
+        peer, hello = stranger(seed, bob, ALICE)
+        reply = bob.receive(hello, ALICE, 0.0)
+        assert reply is not None
+        finish = peer.receive(reply, 0.0)
+        assert finish is not None
+        for _ in range(3):
+            assert bob.receive(finish, ALICE, 0.0) is not None
+    assert bob.counters.crowded == 0
+    assert len(bob.take_sessions()) == 10 * welcome
+    bob.on_time(5.0)
+    assert len(bob) == len(bob._open) == 0
 
 
 def test_a_repeated_hello_gets_the_same_reply_and_costs_no_place() -> None:
@@ -204,11 +237,11 @@ def test_garbage_in_place_of_finish_changes_nothing() -> None:
     assert isinstance(alice.outcome, Session)
 
 
-# --- rule 3: places end -----------------------------------------------------------------------------------------------
+# --- rule 4: places end -----------------------------------------------------------------------------------------------
 
 
 def test_places_are_given_back() -> None:
-    """Rule 3: after 5 s, finished or not; and the listener says when it wants to be asked."""
+    """Rule 4: after 5 s, finished or not; and the listener says when it wants to be asked."""
     bob = Listener(config(2), now=0.0)
     for seed in (10, 11):
         _, hello = stranger(seed, bob, ALICE, float(seed))
@@ -224,7 +257,7 @@ def test_places_are_given_back() -> None:
 
 
 def test_a_hello_whose_place_is_gone_begins_anew() -> None:
-    """Rule 3: nothing is left of the first time, so the reply has a new key."""
+    """Rule 4: nothing is left of the first time, so the reply has a new key."""
     alice, bob = pair(lifetime=1.0)
     hello = proved_hello(alice, bob)
     replies = {bob.receive(hello, ALICE, now) for now in (0.0, 0.9, 1.0, 1.9)}
@@ -233,7 +266,7 @@ def test_a_hello_whose_place_is_gone_begins_anew() -> None:
 
 
 def test_a_finished_handshake_answers_its_finish_only() -> None:
-    """Rule 3: the same verdict for the same FINISH, none for another, and its HELLO is late."""
+    """Rule 4: the same verdict for the same FINISH, none for another, and its HELLO is late."""
     net = Network(*pair())
     agree(net)
     finish = net.sent[4][1]
