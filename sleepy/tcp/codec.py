@@ -9,7 +9,7 @@ The protocols have one thing in common: on one connection, answers come in the o
 must be told of every request, and what nobody asked for ends the connection.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # PEP 696: who names no codec speaks HTTP
@@ -39,6 +39,10 @@ class Sink(Protocol):
     def finish(self) -> None:
         """That was all of it."""
         ...
+
+
+class Stream(Sink, AsyncIterable[bytes], Protocol):
+    """Takes a body as it comes, and gives it piece by piece to whom it is for."""
 
 
 class Reader(Protocol[M_co]):
@@ -116,13 +120,18 @@ class Codec(Protocol[Q, A]):
         """Whether what follows waits until the peer has said that it wants it."""
         ...
 
-    def encode_answer(self, answer: A, request: Q | None, *, keep_alive: bool) -> bytes:
+    def go_ahead(self, request: Q) -> bytes:
+        """What a server says to a peer that waits to hear whether a request's body is wanted; empty if it does not."""
+        ...
+
+    def encode_answer(self, answer: A, request: Q | None, *, keep_alive: bool, now: float | None = None) -> bytes:
         """An answer as bytes; without its body if that is to follow (see `body_of_answer`).
 
         Args:
             answer: What is answered.
             request: What was asked; None if what came is no request.
             keep_alive: Whether another answer may follow on the connection.
+            now: The time of day, in seconds since 1970; None if there is no clock.
 
         Raises:
             LocalProtocolError: It cannot be sent.
@@ -153,8 +162,17 @@ class Codec(Protocol[Q, A]):
         """A reader for the client's side of one connection."""
         ...
 
-    def request_reader(self, max_body_size: int | None = None) -> RequestReader[Q]:
-        """A reader for the server's side of one connection."""
+    def request_reader(
+        self, max_body_size: int | None = None, begun: Callable[[Q], Stream | None] | None = None
+    ) -> RequestReader[Q]:
+        """A reader for the server's side of one connection.
+
+        Args:
+            max_body_size: The longest body, in bytes; None for any.
+            begun: Is told of a request that is there but for its body, in a protocol that has such. What it returns takes
+                the body, and becomes the request's ``stream``; the request is then given at once. If it returns None, the
+                request is given when it is whole.
+        """
         ...
 
     def is_idempotent(self, request: Q) -> bool:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from sleepy.tcp.errors import BodyTooLarge, LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
-    from sleepy.tcp.codec import AnswerReader, Sink
+    from sleepy.tcp.codec import AnswerReader, Sink, Stream
     from sleepy.tcp.messages import Headers
     from sleepy.trace import Value
 
@@ -67,7 +67,18 @@ class Frames:
         """
         return frame(request, self._max_frame_size)
 
-    def encode_answer(self, answer: bytes, request: bytes | None, *, keep_alive: bool) -> bytes:  # noqa: ARG002
+    def go_ahead(self, request: bytes) -> bytes:  # noqa: ARG002
+        """Nobody waits inside a frame."""
+        return b""
+
+    def encode_answer(
+        self,
+        answer: bytes,
+        request: bytes | None,  # noqa: ARG002 -- the protocol's signature
+        *,
+        keep_alive: bool,  # noqa: ARG002
+        now: float | None = None,  # noqa: ARG002
+    ) -> bytes:
         """An answer as a frame; see `encode_request`."""
         return frame(answer, self._max_frame_size)
 
@@ -95,7 +106,11 @@ class Frames:
         """A reader for the client's side of one connection."""
         return FrameAnswerReader(self._limit(max_body_size))
 
-    def request_reader(self, max_body_size: int | None = None) -> "FrameReader":
+    def request_reader(
+        self,
+        max_body_size: int | None = None,
+        begun: "Callable[[bytes], Stream | None] | None" = None,  # noqa: ARG002 -- a frame is given when it is whole
+    ) -> "FrameReader":
         """A reader for the server's side of one connection."""
         return FrameReader(self._limit(max_body_size))
 

@@ -13,11 +13,15 @@ What is sent must be readable in one way only, by the strictest and by the laxes
    section 7.1), unless its sender knows the length and says so: then it is held to it.
 2. Nothing a caller gives can end a line or a message: names, values, targets and reasons are checked or made harmless.
 3. Answers to HEAD, and those with status 204 and 304, have no body (RFC 9110, section 6.4.1).
+4. HTTP/1.1 keeps a connection unless one side says ``close``, HTTP/1.0 only if both say ``keep-alive`` (RFC 9112, section
+   9.3). It knows no chunks: there, a body of unknown length ends with the connection.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from email.utils import formatdate
 from functools import lru_cache
 
+from sleepy.tcp.codec import Stream
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.http1_reader import RequestReader, ResponseReader
 from sleepy.tcp.messages import Headers, Request, Response
@@ -81,13 +85,21 @@ class Http1:
         """Whether the body waits until the peer has said that it wants it (RFC 9110, section 10.1.1)."""
         return _expects_continue(request)
 
-    def encode_answer(self, answer: Response, request: Request | None, *, keep_alive: bool) -> bytes:
+    def go_ahead(self, request: Request) -> bytes:
+        """The interim answer for which a peer waits before it sends a body (RFC 9110, section 10.1.1)."""
+        waits = request.version == "HTTP/1.1" and _expects_continue(request)
+        return b"HTTP/1.1 100 Continue\r\n\r\n" if waits else b""
+
+    def encode_answer(
+        self, answer: Response, request: Request | None, *, keep_alive: bool, now: float | None = None
+    ) -> bytes:
         """A response as bytes; without its body if that is to follow (see `body_of_answer`).
 
         Args:
             answer: What is answered.
             request: What was asked: its method decides whether a body follows. None if what came is no request.
             keep_alive: Whether another answer may follow on the connection.
+            now: The time of day, in seconds since 1970, for ``Date`` (RFC 9110, section 6.6.1); None if there is no clock.
 
         Raises:
             LocalProtocolError: The status is none, or the response says something about its length that is not true.
@@ -100,8 +112,12 @@ class Http1:
             raise LocalProtocolError("a Transfer-Encoding is not for the handler to say: give a body or a stream")
         reason = "".join(char if "\x20" <= char <= "\x7e" else " " for char in answer.reason)
         parts = [f"HTTP/1.1 {answer.status} {reason}\r\n".encode("ascii")]
+        if now is not None and "date" not in headers:
+            parts.append(_date(int(now)))
         if not keep_alive and "close" not in headers.tokens("connection"):
             parts.append(b"connection: close\r\n")
+        elif keep_alive and request.version == "HTTP/1.0":
+            parts.append(b"connection: keep-alive\r\n")  # rule 4
         if answer.status in {204, 304}:
             if answer.body or answer.stream is not None or (answer.status == 204 and "content-length" in headers):
                 raise LocalProtocolError(f"an answer with status {answer.status} has no body")  # RFC 9110, section 8.6
@@ -142,9 +158,11 @@ class Http1:
         """A reader for the client's side of one connection."""
         return ResponseReader(self._max_header_size, max_body_size)
 
-    def request_reader(self, max_body_size: int | None = None) -> RequestReader:
-        """A reader for the server's side of one connection."""
-        return RequestReader(self._max_header_size, max_body_size)
+    def request_reader(
+        self, max_body_size: int | None = None, begun: Callable[[Request], Stream | None] | None = None
+    ) -> RequestReader:
+        """A reader for the server's side of one connection; see `sleepy.tcp.codec.Codec.request_reader`."""
+        return RequestReader(self._max_header_size, max_body_size, begun)
 
     def is_idempotent(self, request: Request) -> bool:
         """Whether it may be sent twice; never if its body can be read only once."""
@@ -171,6 +189,11 @@ def _check_request(request: Request) -> None:
         raise LocalProtocolError(
             "neither CONNECT nor a Transfer-Encoding can be sent: give the body as bytes, or as a stream"
         )
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return f"date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
 
 
 def _expects_continue(request: Request) -> bool:

@@ -22,7 +22,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from sleepy.tcp.codec import Sink
+from sleepy.tcp.codec import Sink, Stream
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.framing import BodyDecoder, Fields, LengthDecoder, decoder_for
 from sleepy.tcp.messages import TOKEN, VALUE, Headers, Request, Response
@@ -31,7 +31,9 @@ _FIELDS = f"(?:{TOKEN}:{VALUE}\r\n)*+"
 _RESPONSE = re.compile(f"HTTP/1\\.([01]) ([1-5][0-9][0-9])(?: ({VALUE}))?\r\n({_FIELDS})".encode("latin-1"))
 _REQUEST = re.compile(f"({TOKEN}) ([\x21\x22\x24-\x7e]++) HTTP/1\\.([01])\r\n({_FIELDS})".encode("latin-1"))
 # The fields that decide about the connection, wherever they stand in the block.
-_CONTROL = re.compile(rb"^(content-length|transfer-encoding|connection|host):([^\r]*)", re.IGNORECASE | re.MULTILINE)
+_CONTROL = re.compile(
+    rb"^(content-length|transfer-encoding|connection|host|expect):([^\r]*)", re.IGNORECASE | re.MULTILINE
+)
 _MAX_INTERIM = 100  # answers with status 1xx before the real one
 _MAX_KNOWN = 4096  # bytes of a head that is kept (rule 4)
 
@@ -287,9 +289,24 @@ class ResponseReader(_Reader[Response]):
 
 
 class RequestReader(_Reader[Request]):
-    """Cuts the bytes that a server receives into requests."""
+    """Cuts the bytes that a server receives into requests.
 
-    __slots__ = ()
+    Args:
+        max_header_size: The longest head, in bytes.
+        max_body_size: The longest body, in bytes; None for any.
+        begun: See `sleepy.tcp.codec.Codec.request_reader`.
+    """
+
+    __slots__ = ("_begun",)
+
+    def __init__(
+        self,
+        max_header_size: int,
+        max_body_size: int | None,
+        begun: Callable[[Request], Stream | None] | None = None,
+    ) -> None:
+        super().__init__(max_header_size, max_body_size)
+        self._begun = begun
 
     def _read_head(self) -> _Current[Request] | None:
         while self._buffer.startswith(b"\r\n"):  # RFC 9112, section 2.2: empty lines before a request line are ignored
@@ -304,17 +321,23 @@ class RequestReader(_Reader[Request]):
         control = _Control(block, http10=version == b"0")
         if control.hosts != 1 and not (control.http10 and control.hosts == 0):
             raise RemoteProtocolError(f"{control.hosts} Host fields instead of one")  # RFC 9112, section 3.2
+        if not control.http10 and not control.expectations <= {"100-continue"}:  # RFC 9110, section 10.1.1
+            raise RemoteProtocolError(f"what the request expects is not known: {control.expectations}", status=417)
         try:
             request = Request.received(method.decode("ascii"), url, Headers.received(block))
         except LocalProtocolError as error:
             raise RemoteProtocolError(f"the target {url[:80]!r} is none: {error}") from None
         request.version = "HTTP/1.0" if control.http10 else "HTTP/1.1"
-        # To keep a connection with HTTP/1.0 one would have to say so in each answer: no longer worth a line.
-        request.keep_alive = self.keep_alive = control.keep_alive and not control.http10
+        request.keep_alive = self.keep_alive = control.keep_alive
         decoder = decoder_for(
             control.fields, is_request=True, bodiless=False, http10=control.http10, limit=self._max_body_size
         )
-        if request.keep_alive:
+        if not decoder.whole and self._begun is not None:
+            stream = self._begun(request)
+            if stream is not None:
+                request.stream = stream
+                return _Current(request, decoder, stream)
+        if control.keep_alive and not control.http10:
             self._know(head, request, decoder)
         return _Current(request, decoder, None)
 
@@ -325,7 +348,7 @@ class RequestReader(_Reader[Request]):
 class _Control:
     """What a head says about its connection and its body."""
 
-    __slots__ = ("fields", "hosts", "http10", "keep_alive")
+    __slots__ = ("expectations", "fields", "hosts", "http10", "keep_alive")
 
     def __init__(self, block: bytes, *, http10: bool) -> None:
         found: defaultdict[bytes, list[str]] = defaultdict(list)
@@ -333,7 +356,14 @@ class _Control:
             found[name.lower()].append(value.decode("latin-1"))
         self.fields = Fields(found[b"content-length"], found[b"transfer-encoding"])
         self.hosts = len(found[b"host"])
+        self.expectations = _members(found[b"expect"])
         self.http10 = http10
-        options = {option.strip(" \t").lower() for value in found[b"connection"] for option in value.split(",")}
+        options = _members(found[b"connection"])
         # RFC 9112, section 9.3: HTTP/1.1 persists unless told otherwise, HTTP/1.0 only when told.
         self.keep_alive = "close" not in options and (not http10 or "keep-alive" in options)
+
+
+def _members(values: list[str]) -> set[str]:
+    """The members of a list that may be spread over several lines, in lower case (RFC 9110, section 5.6.1)."""
+    members = (member.strip(" \t").lower() for value in values for member in value.split(","))
+    return {member for member in members if member}

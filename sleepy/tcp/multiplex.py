@@ -28,13 +28,16 @@ sent again (a reason for a second connection, or for UDP). And a frame goes out 
 as long as 4 MiB take. Keep frames small, or give large ones a client of their own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from struct import Struct
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 
 from sleepy.tcp.errors import LocalProtocolError, PipelineOverflow, RemoteProtocolError
 from sleepy.tcp.frames import FrameReader, Frames, frame
+
+if TYPE_CHECKING:
+    from sleepy.tcp.codec import Stream
 
 HEAD = Struct(">BI")  # kind and id
 _ID = 5  # where the id is, from the frame's first byte
@@ -116,7 +119,11 @@ class Multiplex(Frames):
         """
         raise LocalProtocolError("requests with ids are asked by a MultiplexClient, which needs no codec")
 
-    def request_reader(self, max_body_size: int | None = None) -> FrameReader:
+    def request_reader(
+        self,
+        max_body_size: int | None = None,
+        begun: "Callable[[bytes], Stream | None] | None" = None,  # noqa: ARG002 -- a frame is given when it is whole
+    ) -> FrameReader:
         """A reader for the server's side of one connection."""
         return FrameReader(HEAD.size + self._limit(max_body_size))
 

@@ -1,6 +1,7 @@
 """`sleepy.tcp.http1`: messages as bytes and back, its three rules, and what is refused."""
 
 import tracemalloc
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
@@ -133,6 +134,92 @@ def test_close_is_said_once() -> None:
     assert CODEC.encode_answer(response, GET, keep_alive=False).lower().count(b"close") == 1
     response = Response(200, headers={"Connection": "keep-alive"})
     assert b"connection: close\r\n" in CODEC.encode_answer(response, GET, keep_alive=False)
+
+
+def test_an_answer_to_http_1_0_says_that_the_connection_is_kept() -> None:
+    """Rule 4: and only if it is."""
+    (request,) = requests(head("GET / HTTP/1.0", "connection: keep-alive"))
+    kept, ended = (CODEC.encode_answer(Response(204), request, keep_alive=keep) for keep in (True, False))
+    assert kept == head("HTTP/1.1 204 No Content", "connection: keep-alive")
+    assert ended == head("HTTP/1.1 204 No Content", "connection: close")
+
+
+def test_a_date_is_given_if_there_is_a_clock_and_no_date() -> None:
+    """RFC 9110, sections 5.6.7 (the form, and its example) and 6.6.1."""
+    now = 784111777.9
+    assert CODEC.encode_answer(Response(204), GET, keep_alive=True, now=now) == head(
+        "HTTP/1.1 204 No Content", "date: Sun, 06 Nov 1994 08:49:37 GMT"
+    )
+    assert b"08:49:38" in CODEC.encode_answer(Response(204), GET, keep_alive=True, now=now + 0.1)
+    own = CODEC.encode_answer(Response(204, headers={"Date": "x"}), GET, keep_alive=True, now=now)
+    assert own == head("HTTP/1.1 204 No Content", "Date: x")
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "waits"),
+    [
+        ("1.1", ["Expect: 100-Continue"], True),
+        ("1.1", ["Expect: ,100-continue", "Expect: 100-continue"], True),
+        ("1.1", ["Expect:"], False),
+        ("1.1", [], False),
+        ("1.0", ["Expect: 100-continue"], False),
+        ("1.0", ["Expect: miracles"], False),
+        ("1.1", ["Expect: miracles"], None),
+        ("1.1", ["Expect: 100-continue, miracles"], None),
+    ],
+)
+def test_who_waits_for_the_go_ahead(version: str, fields: list[str], waits: bool | None) -> None:
+    """RFC 9110, section 10.1.1: other expectations are refused, and those of HTTP/1.0 ignored."""
+    data = head(f"POST / HTTP/{version}", "host: x", "content-length: 1", *fields) + b"x"
+    if waits is None:
+        with pytest.raises(RemoteProtocolError) as refused:
+            requests(data)
+        assert refused.value.status == 417
+    else:
+        (request,) = requests(data)
+        assert CODEC.go_ahead(request) == (b"HTTP/1.1 100 Continue\r\n\r\n" if waits else b"")
+
+
+class Basket:
+    """Takes a body."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.finished = False
+
+    def feed(self, piece: bytes) -> None:
+        self.pieces.append(piece)
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_request_is_told_of_before_its_body_and_may_be_given_then(taken: bool) -> None:
+    """And again with the same head, which may then be known (rule 4 of the reader), and without a body not at all."""
+    data = head("POST / HTTP/1.1", "host: x", "content-length: 4")
+    told: list[Request] = []
+    basket = Basket()
+
+    def begun(request: Request) -> Basket | None:
+        told.append(request)
+        return basket if taken else None
+
+    reader = CODEC.request_reader(None, begun)
+    assert len(list(reader.feed(head("GET / HTTP/1.1", "host: x")))) == 1
+    assert told == []
+    given = list(reader.feed(data + b"ab"))
+    assert len(told) == 1
+    assert [request.stream for request in given] == ([basket] if taken else [])
+    given += list(reader.feed(b"cd"))
+    assert [request.body for request in given] == ([b""] if taken else [b"abcd"])
+    assert (basket.pieces, basket.finished) == (([b"ab", b"cd"], True) if taken else ([], False))
+    (again,) = reader.feed(data + b"efgh")
+    assert again.body == (b"" if taken else b"efgh")
+    assert basket.pieces[2:] == ([b"efgh"] if taken else [])
 
 
 def test_a_reason_cannot_break_the_line() -> None:
@@ -330,12 +417,12 @@ def test_what_is_cut_short_is_no_message(data: bytes) -> None:
     ],
 )
 def test_who_keeps_a_connection(version: str, connection: list[str], kept: bool) -> None:
-    """RFC 9112, section 9.3. As a server we close after HTTP/1.0, whatever it asks for."""
+    """RFC 9112, section 9.3."""
     lines = [f"connection: {value}" for value in connection]
     (response,) = responses(head(f"HTTP/{version} 200 OK", "content-length: 0", *lines))
     (request,) = requests(head(f"GET / HTTP/{version}", "host: x", *lines))
     assert response.keep_alive is kept
-    assert request.keep_alive is (kept and version == "1.1")
+    assert request.keep_alive is kept
 
 
 # Rule 3: what is not surely a message is not one

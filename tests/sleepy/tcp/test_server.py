@@ -115,7 +115,6 @@ async def test_a_last_answer_says_so_and_what_is_behind_it_is_not_handled() -> N
         (get("/a"), Response(keep_alive=False)),
         (get("/a"), Response(headers={"Connection": "close"})),
         (b"GET /a HTTP/1.0\r\n\r\n", Response()),
-        (b"GET /a HTTP/1.0\r\nconnection: keep-alive\r\n\r\n", Response()),
     ):
         stage = Stage()
         async with Server(stage) as server, connected(server.address) as wire:
