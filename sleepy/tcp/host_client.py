@@ -107,14 +107,17 @@ class HostClient(PeerClient[Q, A]):
     def _submit(self, exchange: Exchange[Q, A], now: float) -> None:
         connection = self._pool.acquire(now)
         if connection is not None:
-            self._serving[connection] = exchange
-            self._send(exchange, connection)
+            self._serve(exchange, connection)
             return
-        self._pool.enter(exchange)
-        self._settle()
+        if self._pool.enter(exchange):
+            self._settle()
         patience = self._max_conn_wait_timeout
         if patience is not None and exchange.connection is None and not self._pool.is_dialing_for(exchange):
             self._waits[exchange] = self._get_loop().call_later(patience, self._wait_is_over, exchange)
+
+    def _serve(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
+        self._serving[connection] = exchange
+        self._send(exchange, connection)
 
     def _settle(self) -> None:
         """Do what the pool decides."""
@@ -124,8 +127,7 @@ class HostClient(PeerClient[Q, A]):
             connection.close()
         for exchange, connection in orders.serve:
             self._stop_waiting(exchange)
-            self._serving[connection] = exchange
-            self._send(exchange, connection)
+            self._serve(exchange, connection)
         for _ in range(orders.dials):
             self._dial(self._opened, self._dial_failed)
         expiry = self._pool.next_expiry(now) if self._cleaner is None else None
@@ -159,8 +161,17 @@ class HostClient(PeerClient[Q, A]):
     def _finish(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
         """The answer is whole: let the connection serve again, if it can."""
         del self._serving[connection]
-        usable = not self._stop_sending(exchange, connection) and self._connections[connection].keep_alive
-        if not (usable and self._pool.release(connection, self._get_loop().time())):
+        now = self._get_loop().time()
+        if self._stop_sending(exchange, connection) or not self._connections[connection].keep_alive:
+            usable = False
+        else:
+            following = self._pool.pass_on(connection, now)
+            if following is not None:
+                self._stop_waiting(following)
+                self._serve(following, connection)
+                return
+            usable = self._pool.release(connection, now)
+        if not usable:
             self._pool.discard(connection)
             connection.abort()
         if self._pool.waiting_count:

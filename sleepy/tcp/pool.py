@@ -22,9 +22,9 @@ which spreads the load and keeps every connection of a burst alive.
 """
 
 import math
-from collections import deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice, takewhile
 from typing import Generic, Literal, Protocol, TypeVar
 
 
@@ -88,8 +88,10 @@ class ConnectionPool(Generic[C, W]):
         self._max_duration = math.inf if max_duration is None else max_duration
         self._lifo = strategy == "lifo"
         self._born: dict[C, float] = {}  # every open connection, and since when it is open
-        self._idle: dict[C, float] = {}  # those that serve nobody, and since when; in the order of their release
-        self._line: deque[W] = deque()
+        self._idle: OrderedDict[C, float] = (
+            OrderedDict()
+        )  # those that serve nobody, and since when; in the order of release
+        self._line: OrderedDict[W, None] = OrderedDict()  # whoever gives up leaves it at once, however long it is
         self._dialing = 0
         self.max_conns = max_conns
 
@@ -126,26 +128,25 @@ class ConnectionPool(Generic[C, W]):
 
     # --8<-- [start:acquire]
     def acquire(self, now: float) -> C | None:
-        """Take an idle connection, if nobody stands in line for it; None if there is none: then `enter` and `settle`.
+        """Take an idle connection, if nobody stands in line for it; None if there is none: then `enter`.
 
         Args:
             now: The present, in seconds.
         """
         if self._line or not self._idle:  # rule 4
             return None
-        connection = next(reversed(self._idle) if self._lifo else iter(self._idle))
-        stale = (
-            now >= self._idle[connection] + self._max_idle_duration
-            or now >= self._born[connection] + self._max_duration
-        )
-        if stale or connection.closing:  # rule 5: `settle` looks further
+        connection, since = self._idle.popitem(last=self._lifo)
+        outlived = since + self._max_idle_duration <= now or self._born[connection] + self._max_duration <= now
+        if outlived or connection.closing:  # rule 5; `settle` has it closed, and looks further
+            self._idle[connection] = since
+            self._idle.move_to_end(connection, last=self._lifo)
             return None
-        del self._idle[connection]
         return connection
 
-    def enter(self, caller: W) -> None:
-        """Stand in line for a connection. `settle` says who is served."""
-        self._line.append(caller)
+    def enter(self, caller: W) -> bool:
+        """Stand in line for a connection. True if `settle` has something to decide: there is one, or a slot for one."""
+        self._line[caller] = None
+        return bool(self._idle) or self.conns_count < self._max_conns
 
     def settle(self, now: float) -> Orders[C, W]:
         """Decide what happens next; to be called after every change.
@@ -158,13 +159,13 @@ class ConnectionPool(Generic[C, W]):
             orders.close.append(next(iter(self._idle)))
             self.discard(orders.close[-1])
         while self._line and self._idle:  # rule 4
-            connection = self._next_idle()
+            connection = next(reversed(self._idle) if self._lifo else iter(self._idle))
             if connection.closing or self._outlived(connection, now):  # rule 5
                 self.discard(connection)
                 orders.close.append(connection)
             else:
                 del self._idle[connection]
-                orders.serve.append((self._line.popleft(), connection))
+                orders.serve.append((self._line.popitem(last=False)[0], connection))
         orders.dials = min(len(self._line) - self._dialing, self._max_conns - self.conns_count)  # rule 3
         orders.dials = max(orders.dials, 0)
         self._dialing += orders.dials
@@ -174,10 +175,9 @@ class ConnectionPool(Generic[C, W]):
 
     def leave(self, caller: W) -> bool:
         """A caller gave up: take him out of the line. False if he has been served already."""
-        try:
-            self._line.remove(caller)
-        except ValueError:
+        if caller not in self._line:
             return False
+        del self._line[caller]
         return True
 
     def dialed(self, connection: C, now: float) -> None:
@@ -189,16 +189,25 @@ class ConnectionPool(Generic[C, W]):
     def dial_failed(self) -> W | None:
         """A dial failed: give the caller who is to hear of it, the head of the line. None if nobody waits any more."""
         self._dialing -= 1
-        return self._line.popleft() if self._line else None
+        return self._line.popitem(last=False)[0] if self._line else None
 
     def release(self, connection: C, now: float) -> bool:
         """A connection has done its work. True if it may serve again; False if it is too old, or unknown: close it."""
-        born = self._born.get(connection)
-        if born is None or born + self._max_duration <= now:
+        if not self._is_young(connection, now):
             self.discard(connection)
             return False
         self._idle[connection] = now
         return True
+
+    def pass_on(self, connection: C, now: float) -> W | None:
+        """A connection has done its work: give him who gets it next, the head of the line (rule 4).
+
+        What `release` and `settle` would come to, in one step. None if they would not: nobody waits, or the connection may
+        not serve again.
+        """
+        if not self._line or self.conns_count > self._max_conns or not self._is_young(connection, now):
+            return None
+        return self._line.popitem(last=False)[0]
 
     def discard(self, connection: C) -> bool:
         """Forget a connection, whether it was busy or idle: it is closed or about to be. False if it was unknown."""
@@ -214,36 +223,41 @@ class ConnectionPool(Generic[C, W]):
 
     def discard_expired(self, now: float) -> list[C]:
         """Forget the idle connections that outlived their time; they are to be closed."""
-        expired = [connection for connection in self._idle if self._outlived(connection, now)]
+        idle_too_long = takewhile(lambda item: item[1] + self._max_idle_duration <= now, self._idle.items())
+        too_old = takewhile(lambda item: item[1] + self._max_duration <= now, self._born.items())
+        expired = dict.fromkeys(
+            connection for connection, _ in chain(idle_too_long, too_old) if connection in self._idle
+        )
         for connection in expired:
             self.discard(connection)
-        return expired
+        return list(expired)
 
     def next_expiry(self, now: float) -> float | None:
         """When to call `discard_expired` again, in seconds; None if there is no need.
 
-        Before then no connection outlives its time, not even one that becomes idle meanwhile.
+        Before then no connection outlives its time, not even one that becomes idle meanwhile. It takes no longer with many
+        connections than with few: they stand in the order in which they expire.
         """
-        ends = [end for connection in self._born if (end := self._end(connection, now)) < math.inf]
-        return min(ends, default=None)
+        if not self._born:
+            return None
+        idle_since = next(iter(self._idle.values()), now)
+        births = (
+            born
+            for connection, born in self._born.items()
+            if self._is_young(connection, now) or connection in self._idle
+        )
+        life_end = next(births, math.inf) + self._max_duration  # one that is busy and too old is closed on its release
+        end = min(idle_since + self._max_idle_duration, life_end)
+        return end if end < math.inf else None
 
     def is_dialing_for(self, caller: W) -> bool:
         """Whether a dial is under way for a caller in line (rule 3: the first in line have theirs)."""
         return caller in islice(self._line, self._dialing)
 
-    def _next_idle(self) -> C:
-        return next(reversed(self._idle) if self._lifo else iter(self._idle))
-
-    def _end(self, connection: C, now: float) -> float:
-        """When it outlives its time, if it stands idle from now on (or does already)."""
-        life_end = self._born[connection] + self._max_duration
-        if life_end <= now and connection not in self._idle:
-            life_end = math.inf  # busy: it is closed when it is released
-        return min(life_end, self._idle.get(connection, now) + self._max_idle_duration)
+    def _is_young(self, connection: C, now: float) -> bool:
+        born = self._born.get(connection)
+        return born is not None and now < born + self._max_duration
 
     def _outlived(self, connection: C, now: float) -> bool:
-        """Whether an idle connection has."""
-        return (
-            now >= self._idle[connection] + self._max_idle_duration
-            or now >= self._born[connection] + self._max_duration
-        )
+        """Whether an idle connection has been idle or alive too long."""
+        return now >= self._idle[connection] + self._max_idle_duration or not self._is_young(connection, now)
