@@ -17,7 +17,7 @@ a frame (`sleepy.tcp.frames`) that begins with five bytes:
 3. **Least pending first.** A request goes to a connection with nothing pending, else to a new one while fewer than
    ``max_conns`` exist, else to the one with the least pending. When that has ``max_pending`` already, it is refused at once.
 4. **A lost connection loses what is in doubt.** What was not sent moves to another; what was sent may have been executed,
-   and moves only if it is idempotent.
+   and moves only if it may be repeated (which is for the client to say).
 5. **A peer that does not heed cancels is left.** Ids that wait for nothing but their last word cost it and us; when there
    are ``max_pending`` of them the connection is closed.
 6. **A server works on so many at once.** A few more may wait; then it reads no more, until one is done. (Among those few a
@@ -31,7 +31,7 @@ as long as 4 MiB take. Keep frames small, or give large ones a client of their o
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from struct import Struct
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from sleepy.tcp.errors import LocalProtocolError, PipelineOverflow, RemoteProtocolError
 from sleepy.tcp.frames import FrameReader, Frames, frame
@@ -194,16 +194,7 @@ class Desk:
         self._leaving.discard(number)
 
 
-class Pending(Protocol):
-    """What must be known of a client's request."""
-
-    @property
-    def idempotent(self) -> bool:
-        """Whether it may be sent twice."""
-        ...
-
-
-R = TypeVar("R", bound=Pending)
+R = TypeVar("R")  # a client's request
 
 
 class Lane(Generic[R]):
@@ -278,14 +269,12 @@ class Lane(Generic[R]):
         return number
 
     def empty(self) -> tuple[list[R], list[R]]:
-        """The connection is gone, or never came: give those who survive, and those who do not (rule 4)."""
-        survivors = [request for request in self._id_of if request.idempotent]
-        lost = [request for request in self._id_of if not request.idempotent]
-        survivors += self.waiting
+        """The connection is gone, or never came: give the requests that were sent, and those that were not (rule 4)."""
+        sent, unsent = list(self._id_of), list(self.waiting)
         self.waiting.clear()
         self._id_of.clear()
         self._in_flight.clear()
-        return survivors, lost
+        return sent, unsent
 
 
 class Lanes(Generic[R]):

@@ -13,8 +13,7 @@ Beyond what every client to one peer promises (`sleepy.tcp.peer_client`):
    it is when a connection is lost before anything came on it: a peer may take connections, and drop them.
 """
 
-import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from sleepy.tcp.backoff import Backoff
 from sleepy.tcp.connection import Connection
@@ -22,8 +21,8 @@ from sleepy.tcp.errors import ConnectionClosed, RemoteError
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.frames import FrameReader, Frames
 from sleepy.tcp.multiplex import HEAD, Kind, Lane, Lanes, decode, encode, renumber
+from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.peer_client import PeerClient
-from sleepy.trace import Trace
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,12 +44,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         max_frame_size: The longest message, in bytes, sent or read.
         idempotent: Whether every request may be sent again when it is not known whether the peer has executed it.
         max_idle_conn_duration: How long a connection may stand idle, in seconds; None for ever.
-        max_attempts: How often an idempotent request is tried in all.
-        dial_timeout: The longest a dial may take, in seconds.
-        read_timeout: How long an answer may take, from the sending of the request to its last byte, in seconds.
-        write_timeout: How long the sending of a request may take, in seconds.
-        tls: Speak TLS, with this context; None for plain TCP.
-        trace: Is told what happens; None for nobody.
+        options: See `PeerOptions`.
 
     Raises:
         ValueError: An option that makes no sense; the message says which.
@@ -67,24 +61,9 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         max_frame_size: int = 4 * 1024 * 1024,
         idempotent: bool = False,
         max_idle_conn_duration: float | None = 10.0,
-        max_attempts: int = 5,
-        dial_timeout: float = 3.0,
-        read_timeout: float | None = None,
-        write_timeout: float | None = None,
-        tls: ssl.SSLContext | None = None,
-        trace: Trace | None = None,
+        **options: Unpack[PeerOptions],
     ) -> None:
-        super().__init__(
-            addr,
-            max_attempts=max_attempts,
-            dial_timeout=dial_timeout,
-            read_timeout=read_timeout,
-            write_timeout=write_timeout,
-            max_response_body_size=None,
-            tls=tls,
-            codec=_Calls(max_frame_size=max_frame_size, idempotent=idempotent),
-            trace=trace,
-        )
+        super().__init__(addr, _Calls(max_frame_size=max_frame_size, idempotent=idempotent), **options)
         if max_idle_conn_duration is not None and max_idle_conn_duration <= 0:
             raise ValueError(f"max_idle_conn_duration is {max_idle_conn_duration} s; None is no limit")
         self._lanes = Lanes[_Call](max_conns, max_pending_requests)
@@ -152,7 +131,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         self._backoff.failed(self._get_loop().time())
         self._dialing.discard(lane)
         self._lanes.remove(lane)
-        waiting, _ = lane.empty()
+        _, waiting = lane.empty()
         for exchange in waiting:
             del self._lane_for[exchange]
             exchange.fail(error)
@@ -189,22 +168,20 @@ class MultiplexClient(PeerClient[bytes, bytes]):
             self._scatter(lane, error)
 
     def _scatter(self, lane: Lane[_Call], error: Exception) -> None:
-        """A lane is gone: move those who survive it, and let the others know (promise 3)."""
-        survivors, lost = lane.empty()
-        for exchange in (*survivors, *lost):
+        """A lane is gone: move those who may go elsewhere, and let the others know (promise 3)."""
+        sent, moving = lane.empty()
+        for exchange in (*sent, *moving):
             del self._lane_for[exchange]
-        for exchange in lost:
-            exchange.fail(error)
-        for exchange in survivors:
-            was_sent, exchange.connection = exchange.connection is not None, None
-            if was_sent:
-                self._count_failure(exchange, error)
-            if was_sent and not self._may_repeat(exchange, error):
+        for exchange in sent:
+            self._count_failure(exchange, error)
+            exchange.connection = None
+            if exchange.answer.done() or not self._may_repeat(exchange, error):
                 exchange.fail(error)
-            elif not exchange.answer.done():
-                if self._trace is not None:
-                    self._trace("request.retried", id=exchange.id, error=repr(error))
-                self._submit(exchange, self._get_loop().time(), survivor=True)
+            else:
+                self._note_retry(exchange, repr(error))
+                moving.append(exchange)
+        for exchange in moving:
+            self._submit(exchange, self._get_loop().time(), survivor=True)
 
     # --8<-- [start:abandon]
     def _abandon(self, exchange: _Call) -> None:

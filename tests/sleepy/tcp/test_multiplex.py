@@ -20,7 +20,6 @@ class Ask:
     """A request, which may be told from others."""
 
     name: int
-    idempotent: bool = False
 
 
 def asks(*names: int) -> list[Ask]:
@@ -170,16 +169,15 @@ def test_rule_3_idle_then_new_then_least_pending_then_refused() -> None:
     assert lanes.add(Ask(8)) is not second
 
 
-def test_rule_4_what_was_sent_survives_only_if_it_may_be_repeated() -> None:
-    lane = Lane[Ask]()
-    sent = [Ask(1, idempotent=True), Ask(2), Ask(3, idempotent=True)]
-    for request in sent:
-        lane.waiting[request] = None
+def test_rule_4_what_was_sent_is_told_from_what_was_not() -> None:
+    lane, (first, given_up, last) = Lane[Ask](), asks(1, 2, 3)
+    lane.waiting.update(dict.fromkeys((first, given_up)))
     lane.send()
-    lane.withdraw(sent[2], 1.0)
-    lane.waiting[Ask(4)] = None
-    assert lane.empty() == ([sent[0], Ask(4)], [sent[1]])
+    lane.withdraw(given_up, 1.0)
+    lane.waiting[last] = None
+    assert lane.empty() == ([first], [last])
     assert (lane.pending, lane.unheeded) == (0, 0)
+    assert lane.empty() == ([], [])
 
 
 def test_rule_5_a_peer_may_leave_so_many_cancels_unheeded() -> None:
@@ -278,9 +276,9 @@ class BothEnds(RuleBasedStateMachine):
         self.told_to_stop: set[int] = set()
         self.leaving: list[int] = []
 
-    @rule(idempotent=st.booleans())
-    def ask(self, idempotent: bool) -> None:
-        request = Ask(next(self.names), idempotent)
+    @rule()
+    def ask(self) -> None:
+        request = Ask(next(self.names))
         if len(self.pending) >= self.MAX_PENDING:
             with pytest.raises(PipelineOverflow):
                 self.lanes.add(request)
@@ -361,16 +359,15 @@ class BothEnds(RuleBasedStateMachine):
             self.pending.remove(request)
 
     @precondition(lambda self: self.lane is not None)
-    @rule()
-    def lose(self) -> None:
-        survivors, lost = self.lane.empty()
-        sent = [request for request in self.pending if request not in self.unsent]
-        assert lost == [request for request in sent if not request.idempotent]
-        assert survivors == [request for request in sent if request.idempotent] + self.unsent
+    @rule(repeats=st.booleans())
+    def lose(self, repeats: bool = False) -> None:
+        sent, unsent = self.lane.empty()
+        assert sent == [request for request in self.pending if request not in self.unsent]
+        assert unsent == self.unsent
         self.lanes.remove(self.lane)
         self.connect()
-        self.pending = survivors
-        for request in survivors:
+        self.pending = (sent if repeats else []) + unsent
+        for request in self.pending:
             self.lane = self.lanes.add(request, survivor=True)
             self.unsent.append(request)
 

@@ -274,6 +274,22 @@ async def test_promise_3_what_is_idempotent_moves_and_only_so_often() -> None:
 
 
 @pytest.mark.usefixtures("tidy")
+async def test_promise_3_who_may_be_repeated_can_be_told_one_by_one() -> None:
+    clock = Clock()
+    async with Peer() as peer, MultiplexClient(peer.addr, retry_if=lambda request, _: request == b"again") as client:
+        tasks = await ask(client, b"once", b"again")
+        wire = await peer.accept()
+        await read_requests(wire, b"once", b"again")
+        wire.close()
+        assert await errors(tasks[:1]) == [ConnectionClosed]
+        await clock.advance(10.0)
+        wire = await peer.accept()
+        (number,) = await read_requests(wire, b"again")
+        say(wire, Kind.ANSWER, number, b"fine")
+        assert await soon(tasks[1]) == b"fine"
+
+
+@pytest.mark.usefixtures("tidy")
 async def test_promise_3_what_was_not_sent_moves_whatever_it_is() -> None:
     """Asked when the connection is going down already."""
     async with Peer() as peer, MultiplexClient(peer.addr) as client:
