@@ -87,7 +87,8 @@ def _client(plan: Plan, order: Order, trace: Trace) -> tcp.PipelineClient | tcp.
     host, port = order.dial[plan.name]
     match plan.kind:
         case Kind.PIPELINE:
-            return tcp.PipelineClient(f"{host}:{port}", max_conns=plan.connections, trace=trace)
+            # Without the guard, which would go round what is to be seen, and of which the model knows nothing.
+            return tcp.PipelineClient(f"{host}:{port}", max_conns=plan.connections, stall_guard=False, trace=trace)
         case Kind.HOST:
             return tcp.HostClient(f"{host}:{port}", max_conns=plan.connections, trace=trace)
 
