@@ -4,8 +4,9 @@ Each request has a task of its own, and whichever ends first is answered first. 
 until the peer has room for its last word: so a peer that asks and does not read soon finds nobody working for it, and what
 is held for it stays bounded.
 
-A cancel ends the handler's task, which sees an `asyncio.CancelledError` wherever it waits, and may tidy up. A lost
-connection ends them all. What is no message cuts the connection off at once: there is no id to excuse oneself to.
+A cancel ends the handler's task, which sees an `asyncio.CancelledError` wherever it waits, and may tidy up. The end of the
+connection, or of the peer's side of it, ends them all. What is no message cuts the connection off at once: there is no id to
+excuse oneself to.
 """
 
 import asyncio
@@ -169,9 +170,8 @@ class MultiplexSession:
         connection.abort(error)
 
     def ended(self, connection: Connection[bytes]) -> bool:  # noqa: ARG002
-        """See `sleepy.tcp.connection.Owner`: what was asked before the end is still answered."""
-        self._no_more = True
-        return not self._desk.is_empty
+        """See `sleepy.tcp.connection.Owner`: who waits for answers keeps his side open, so this one has gone."""
+        return False
 
     def lost(self, connection: Connection[bytes], error: Exception | None) -> None:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`."""
