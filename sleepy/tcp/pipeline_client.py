@@ -242,7 +242,7 @@ class PipelineClient(PeerClient[Q, A]):
 
     def _time_out(self, exchange: Exchange[Q, A], now: float) -> None:
         lane = None if exchange.connection is None else self._lane_of.get(exchange.connection)
-        first = lane is not None and lane.written[0] is exchange
+        first = lane is not None and bool(lane.written) and lane.written[0] is exchange
         super()._time_out(exchange, now)
         if first and exchange.answer.done() and now < exchange.deadline and exchange.connection is not None:  # rule 4
             exchange.connection.abort()

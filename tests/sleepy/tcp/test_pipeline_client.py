@@ -1,12 +1,14 @@
 """`sleepy.tcp.pipeline_client`: many requests on few connections. What both clients promise: test_peer_client."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from sleepy.tcp import (
     BodyTooLarge,
     ConnectionClosed,
+    LocalProtocolError,
     PipelineClient,
     PipelineOverflow,
     RemoteProtocolError,
@@ -247,6 +249,81 @@ async def test_nothing_is_written_in_the_turn_in_which_the_end_is_noticed() -> N
         assert await wire.read_all() == b""
 
 
+# Two things at once
+
+
+async def test_a_timeout_in_the_turn_of_the_answer_comes_too_late() -> None:
+    """The answer is there, and its caller's task has not run yet."""
+    clock = Clock()
+    async with Peer() as peer, PipelineClient(peer.addr, read_timeout=5.0) as client:
+        (task,) = await ask(client, "a")
+        wire = await peer.accept()
+        await read(wire, "a")
+        (connection,) = client._connections
+        connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
+        clock._moved += 6.0
+        client._check_deadlines()
+        assert await bodies([task]) == [b"x"]
+        assert not connection.closing
+
+
+async def test_an_answer_in_the_turn_of_the_cancellation_leaves_nothing_behind() -> None:
+    async with Peer() as peer, PipelineClient(peer.addr) as client:
+        (task,) = await ask(client, "a")
+        wire = await peer.accept()
+        await read(wire, "a")
+        (connection,) = client._connections
+        task.cancel()
+        connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
+        await asyncio.wait([task])
+        assert task.cancelled()
+        (lane,) = client._pipeline.lanes
+        assert (lane.pending, lane.given_up) == (0, set())
+
+
+async def test_a_cancellation_in_the_turn_of_the_answer_leaves_nothing_behind() -> None:
+    async with Peer() as peer, PipelineClient(peer.addr) as client:
+        (task,) = await ask(client, "a")
+        wire = await peer.accept()
+        await read(wire, "a")
+        (connection,) = client._connections
+        connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx")
+        task.cancel()
+        await asyncio.wait([task])
+        (lane,) = client._pipeline.lanes
+        assert (lane.pending, lane.given_up) == (0, set())
+
+
+# What is not for a pipeline
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"x"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        lambda: Request("POST", "/", stream=pieces()),
+        lambda: Request("POST", "/", {"expect": "100-continue"}, b"x"),
+    ],
+)
+async def test_bodies_sent_piece_by_piece_are_refused(request_: Callable[[], Request]) -> None:
+    async with PipelineClient(closed_port()) as client:
+        with pytest.raises(LocalProtocolError, match="use HostClient"):
+            await client.do(request_())
+        assert client._pipeline.lanes == []
+        assert client.pending_requests == 0
+
+
+async def test_bodies_read_piece_by_piece_are_refused() -> None:
+    async with PipelineClient(closed_port()) as client:
+        with pytest.raises(LocalProtocolError, match="use HostClient"):
+            async with client.stream(Request("GET", "/")):
+                pass
+        assert client._pipeline.lanes == []
+
+
 # Overflow
 
 
@@ -375,6 +452,26 @@ async def test_a_poisonous_request_does_not_live_for_ever() -> None:
         await read(wire, "behind")
         wire.answer(b"x")
         assert await bodies([behind]) == [b"x"]
+
+
+async def test_what_is_not_idempotent_survives_if_its_caller_says_so() -> None:
+    """By ``retry_if``, which may also forbid what is idempotent."""
+    async with (
+        Peer() as peer,
+        PipelineClient(peer.addr, retry_if=lambda request, _: request.method == "POST") as client,
+    ):
+        (task,) = await ask(client, "A")
+        wire = await peer.accept()
+        await read(wire, "A")
+        wire.close()
+        fresh = await peer.accept()
+        await read(fresh, "A")
+        fresh.answer(b"x")
+        assert await bodies([task]) == [b"x"]
+        (task,) = await ask(client, "b")
+        await read(fresh, "b")
+        fresh.close()
+        assert await errors([task]) == [ConnectionClosed]
 
 
 async def test_a_survivor_whose_caller_gave_up_is_not_sent_again() -> None:
