@@ -76,13 +76,13 @@ class AnswerReader(Reader[M_co], Protocol[Q_contra, M_co]):
         ...
 
     def expect(
-        self, request: Q_contra, sink: Sink | None = None, interim: "Callable[[int, Headers], None] | None" = None
+        self, request: Q_contra, sink: Stream | None = None, interim: "Callable[[int, Headers], None] | None" = None
     ) -> None:
         """``request`` has been sent on this connection.
 
         Args:
             request: What was sent.
-            sink: Takes the body of its answer; without one the answer is given when it is whole.
+            sink: Takes the body of its answer, and becomes its ``stream``; without one the answer is given when it is whole.
             interim: Is told of interim answers (such as 100 and 103), in a protocol that has them.
         """
         ...

@@ -22,6 +22,7 @@ from email.utils import formatdate
 from functools import lru_cache
 
 from sleepy.tcp.codec import Stream
+from sleepy.tcp.content_coding import ACCEPT_ENCODING
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.http1_reader import RequestReader, ResponseReader
 from sleepy.tcp.messages import Headers, Request, Response
@@ -38,13 +39,19 @@ class Http1:
     Args:
         user_agent: Sent with requests that have no ``User-Agent`` (fasthttp: Name); empty to send none.
         max_header_size: The longest head read, in bytes (fasthttp: ReadBufferSize).
+        decode_content: Offer to servers to pack what they answer (``Accept-Encoding``), and unpack what they have packed;
+            see `sleepy.tcp.content_coding`. A limit on an answer's body then holds for both, packed and unpacked.
     """
 
-    __slots__ = ("_agent", "_max_header_size", "_plain_head")
+    __slots__ = ("_agent", "_decode_content", "_max_header_size", "_offer", "_plain_head")
 
-    def __init__(self, *, user_agent: str = "sleepy", max_header_size: int = 65536) -> None:
+    def __init__(
+        self, *, user_agent: str = "sleepy", max_header_size: int = 65536, decode_content: bool = False
+    ) -> None:
         self._agent = Headers([("user-agent", user_agent)]).raw if user_agent else b""
         self._max_header_size = max_header_size
+        self._decode_content = decode_content
+        self._offer = Headers([("accept-encoding", ACCEPT_ENCODING)]).raw if decode_content else b""
         # Heads without fields of the caller's, which are the most frequent, and hold no secrets, are kept as bytes.
         self._plain_head = lru_cache(maxsize=1024)(self._make_plain_head)
 
@@ -67,6 +74,8 @@ class Http1:
             parts.append(f"host: {request.authority or authority}\r\n".encode("ascii"))
         if "user-agent" not in headers:
             parts.append(self._agent)
+        if self._offer and "accept-encoding" not in headers and "range" not in headers:  # a part could not be unpacked
+            parts.append(self._offer)
         if request.stream is not None:
             parts += _stream_fields(headers)
         else:
@@ -156,7 +165,7 @@ class Http1:
 
     def answer_reader(self, max_body_size: int | None = None) -> ResponseReader:
         """A reader for the client's side of one connection."""
-        return ResponseReader(self._max_header_size, max_body_size)
+        return ResponseReader(self._max_header_size, max_body_size, decode_content=self._decode_content)
 
     def request_reader(
         self, max_body_size: int | None = None, begun: Callable[[Request], Stream | None] | None = None
@@ -181,7 +190,7 @@ class Http1:
             raise LocalProtocolError("CONNECT asks for a tunnel, and these clients dig none")
         length = b"" if method in _NO_BODY_MEANT else b"content-length: 0\r\n"
         start = f"{method} {target} HTTP/1.1\r\nhost: {authority}\r\n".encode("ascii")
-        return b"".join((start, self._agent, length, b"\r\n"))
+        return b"".join((start, self._agent, self._offer, length, b"\r\n"))
 
 
 def _check_request(request: Request) -> None:

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from sleepy.tcp.codec import Sink, Stream
+from sleepy.tcp.content_coding import ContentDecoder, DecodedBody, DecodedStream, codings_of
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.framing import BodyDecoder, Fields, LengthDecoder, decoder_for
 from sleepy.tcp.messages import TOKEN, VALUE, Headers, Request, Response
@@ -199,7 +200,7 @@ class _Asked(NamedTuple):
     """What must be known of a request to read its answer."""
 
     head_only: bool = False
-    sink: Sink | None = None
+    sink: Stream | None = None
     interim: Callable[[int, Headers], None] | None = None
 
 
@@ -207,12 +208,19 @@ _PLAINLY = _Asked()
 
 
 class ResponseReader(_Reader[Response]):
-    """Cuts the bytes that a client receives into responses."""
+    """Cuts the bytes that a client receives into responses.
 
-    __slots__ = ("_asked", "_interim")
+    Args:
+        max_header_size: The longest head, in bytes.
+        max_body_size: The longest body, in bytes; None for any.
+        decode_content: Whether codings such as gzip are undone; see `sleepy.tcp.content_coding`.
+    """
 
-    def __init__(self, max_header_size: int, max_body_size: int | None) -> None:
+    __slots__ = ("_asked", "_decode_content", "_interim")
+
+    def __init__(self, max_header_size: int, max_body_size: int | None, *, decode_content: bool = False) -> None:
         super().__init__(max_header_size, max_body_size)
+        self._decode_content = decode_content
         self._asked: deque[_Asked] = deque()  # the requests that wait for an answer
         self._interim = 0
 
@@ -222,13 +230,13 @@ class ResponseReader(_Reader[Response]):
         return not self._buffer and self._current is None and not self._interim
 
     def expect(
-        self, request: Request, sink: Sink | None = None, interim: Callable[[int, Headers], None] | None = None
+        self, request: Request, sink: Stream | None = None, interim: Callable[[int, Headers], None] | None = None
     ) -> None:
         """``request`` has been sent on this connection (rule 1).
 
         Args:
             request: What was sent.
-            sink: Takes the body of its answer; without one the answer is given when it is whole.
+            sink: Takes the body of its answer, and becomes its ``stream``; without one the answer is given when it is whole.
             interim: Is told of interim answers: their status, and their fields.
         """
         if request.method != "HEAD" and sink is None and interim is None:
@@ -260,11 +268,28 @@ class ResponseReader(_Reader[Response]):
         decoder = decoder_for(
             control.fields, is_request=False, bodiless=bodiless, http10=control.http10, limit=self._max_body_size
         )
+        response.stream = asked.sink
+        if self._decode_content and not bodiless and response.status != 206:  # a part cannot be unpacked
+            codings = codings_of(response.headers.get_all("content-encoding"))
+            if codings:
+                return self._decode(codings, response, decoder, asked.sink)
         if control.keep_alive and not bodiless:
             self._know(head, response, decoder)
         return _Current(response, decoder, asked.sink)
 
     # --8<-- [end:response-head]
+
+    def _decode(
+        self, codings: list[str], response: Response, decoder: BodyDecoder, sink: Stream | None
+    ) -> _Current[Response]:
+        """Have a body unpacked, and say no more of its packing."""
+        undone = {"content-encoding", "content-length"}
+        response.headers = Headers([field for field in response.headers.items() if field[0].lower() not in undone])
+        decoding = ContentDecoder(codings, self._max_body_size)
+        if sink is None:
+            return _Current(response, DecodedBody(decoder, decoding), None)
+        response.stream = DecodedStream(sink, decoding)
+        return _Current(response, decoder, sink)
 
     def _whole(self, message: Response) -> Response:
         self._asked.popleft()
