@@ -158,7 +158,6 @@ class PeerClient(Generic[Q, A]):
         except BaseException as error:
             self._give_up(exchange, error)
             raise
-        response.stream = exchange.body
         self._count_answer(exchange, response)
         try:
             yield response
