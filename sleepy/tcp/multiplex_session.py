@@ -135,6 +135,10 @@ class MultiplexSession:
             self.connection.close()
         self._no_more = True
 
+    def refuse(self, error: RemoteProtocolError) -> None:
+        """There is no room for the connection, and no id to say so to."""
+        self.connection.abort(error)
+
     async def wait_closed(self) -> None:
         """Return when the connection is closed and its tasks have ended."""
         await self.connection.wait_closed()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sleepy.tcp import Server
+from sleepy.tcp import RemoteProtocolError, Server
 from sleepy.tcp.multiplex import Kind, Message, Multiplex, encode
 from sleepy.tcp.multiplex_client import MultiplexClient
 from tests.sleepy.tcp.helpers import Clock, Wire, connected, soon, turns, turns_until
@@ -214,14 +214,16 @@ async def test_who_does_not_speak_the_protocol_is_cut_off(lie: bytes) -> None:
 @pytest.mark.parametrize("way", ["reset", "close", "end"])
 async def test_who_is_gone_is_not_worked_for_and_the_others_are(way: str) -> None:
     stage = Stage()
-    async with serve(stage) as server, connected(server.address) as other, connected(server.address) as wire:
+    server = serve(stage, concurrent=2)
+    async with server, connected(server.address) as other, connected(server.address) as wire:
         ask(other, b"stays")
         await stage.see(b"stays")
-        ask(wire, b"a", b"b")
+        ask(wire, b"a", b"b", b"waits")
         await stage.see(b"stays", b"a", b"b")
         getattr(wire, way)()
         await turns_until(lambda: len(stage.cancelled) == 2)
         await wire.gone()
+        await stage.see(b"stays", b"a", b"b")
         stage.answer(b"stays")
         assert await read(other) == (Kind.ANSWER, 0, b"STAYS")
 
@@ -289,7 +291,7 @@ async def test_no_idle_timeout_is_for_ever() -> None:
 async def test_a_graceful_stop_lets_those_end_that_were_asked_before() -> None:
     """Cancels are still heard, requests are not."""
     stage = Stage()
-    server = serve(stage, concurrent=2)
+    server = serve(stage, concurrent=2, drain_timeout=1000.0)
     await server.__aenter__()
     async with connected(server.address) as wire, connected(server.address) as idle:
         ask(wire, b"a", b"b", b"c")
@@ -309,6 +311,14 @@ async def test_a_graceful_stop_lets_those_end_that_were_asked_before() -> None:
         wire.close()
         await soon(closing)
     assert stage.asked == [b"a", b"b", b"c"]
+
+
+async def test_who_is_refused_is_closed() -> None:
+    """Whatever has filled the server; there is no word for it."""
+    async with serve(Stage()) as server, connected(server.address) as wire:
+        await turns_until(lambda: len(server._sessions) == 1)
+        next(iter(server._sessions)).refuse(RemoteProtocolError("full"))
+        assert await soon(wire.read_all()) == b""
 
 
 async def test_a_stop_waits_only_so_long() -> None:
