@@ -299,8 +299,8 @@ async def test_promise_3_what_was_not_sent_moves_whatever_it_is() -> None:
         say(wire, Kind.ANSWER, number)
         await soon(task)
         (connection,) = client._connections
+        moving = asyncio.create_task(client.do(b"second"))  # runs when we have aborted, and before anybody is told
         connection.abort()
-        moving = asyncio.create_task(client.do(b"second"))
         wire = await peer.accept()
         (number,) = await read_requests(wire, b"second")
         say(wire, Kind.ANSWER, number, b"fine")

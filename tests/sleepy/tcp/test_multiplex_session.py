@@ -6,14 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sleepy.tcp import RemoteProtocolError, Server
 from sleepy.tcp.multiplex import Kind, Message, Multiplex, encode
 from sleepy.tcp.multiplex_client import MultiplexClient
 from tests.sleepy.tcp.helpers import Clock, Wire, connected, soon, turns, turns_until
 from tests.sleepy.tcp.test_multiplex_client import read, say
-
-pytestmark = pytest.mark.usefixtures("tidy")
+from tests.sleepy.tcp.virtual import World, on_network
 
 
 class Stage:
@@ -64,6 +65,7 @@ def reading(server: Server[bytes, bytes]) -> bool:
     return bool(transport.is_reading())
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_requests_are_worked_on_together_and_answered_as_they_are_ready() -> None:
     stage = Stage()
     async with serve(stage) as server, connected(server.address) as wire:
@@ -78,6 +80,7 @@ async def test_requests_are_worked_on_together_and_answered_as_they_are_ready() 
         assert await read(wire) == (Kind.ANSWER, 0, b"D")
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_a_few_may_wait_and_then_nothing_is_read() -> None:
     stage = Stage()
     async with serve(stage, concurrent=2, max_queued_requests=2) as server, connected(server.address) as wire:
@@ -99,6 +102,7 @@ async def test_a_few_may_wait_and_then_nothing_is_read() -> None:
 # Cancels
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_a_cancel_stops_the_handler_and_makes_room() -> None:
     stage = Stage()
     async with serve(stage, concurrent=1) as server, connected(server.address) as wire:
@@ -112,6 +116,7 @@ async def test_a_cancel_stops_the_handler_and_makes_room() -> None:
         assert await read(wire) == (Kind.ANSWER, 1, b"B")
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_what_was_cancelled_before_it_began_never_begins() -> None:
     """While it waits for its turn; and when the cancel comes together with the request."""
     stage = Stage()
@@ -127,6 +132,7 @@ async def test_what_was_cancelled_before_it_began_never_begins() -> None:
         await stage.see(b"a")
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_every_request_gets_one_last_word_whatever_crosses() -> None:
     """A cancel that comes too late is ignored, and a handler that answers all the same is heard."""
     stage = Stage()
@@ -150,6 +156,7 @@ async def test_every_request_gets_one_last_word_whatever_crosses() -> None:
 # Handlers that fail
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_what_a_handler_raises_is_answered_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     """Without the request's bytes, which may be many and secret; and the others go on."""
     stage = Stage()
@@ -174,6 +181,7 @@ async def test_what_a_handler_raises_is_answered_and_logged(caplog: pytest.LogCa
     assert record.exc_info is not None
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_a_handler_that_cancels_itself_is_a_call_that_was_cancelled() -> None:
     async def handler(request: bytes) -> bytes:
         raise asyncio.CancelledError
@@ -198,6 +206,7 @@ async def test_a_handler_that_cancels_itself_is_a_call_that_was_cancelled() -> N
     ],
     ids=["id taken", "answer", "error", "no kind", "no id", "too long"],
 )
+@pytest.mark.usefixtures("tidy")
 async def test_who_does_not_speak_the_protocol_is_cut_off(lie: bytes) -> None:
     stage = Stage()
     async with serve(stage) as server, connected(server.address) as wire:
@@ -212,6 +221,7 @@ async def test_who_does_not_speak_the_protocol_is_cut_off(lie: bytes) -> None:
 
 
 @pytest.mark.parametrize("way", ["reset", "close", "end"])
+@pytest.mark.usefixtures("tidy")
 async def test_who_is_gone_is_not_worked_for_and_the_others_are(way: str) -> None:
     stage = Stage()
     server = serve(stage, concurrent=2)
@@ -228,6 +238,7 @@ async def test_who_is_gone_is_not_worked_for_and_the_others_are(way: str) -> Non
         assert await read(other) == (Kind.ANSWER, 0, b"STAYS")
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_a_peer_that_does_not_read_soon_finds_nobody_working() -> None:
     """Answers that it does not take keep their places; cancels are no way round that. When it reads, all goes on."""
     asked = 0
@@ -259,6 +270,7 @@ async def test_a_peer_that_does_not_read_soon_finds_nobody_working() -> None:
         assert {message.id for message in answers} == {*range(60), *range(100, 160)}
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_who_is_idle_for_too_long_is_left_and_who_works_is_not() -> None:
     clock, stage = Clock(), Stage()
     async with serve(stage, idle_timeout=10.0) as server, connected(server.address) as wire:
@@ -277,6 +289,61 @@ async def test_who_is_idle_for_too_long_is_left_and_who_works_is_not() -> None:
         await wire.gone()
 
 
+@pytest.mark.usefixtures("tidy")
+async def test_the_time_begins_with_the_answer_and_not_with_the_last_look() -> None:
+    clock, stage = Clock(), Stage()
+    async with serve(stage, idle_timeout=10.0) as server, connected(server.address) as wire:
+        ask(wire, b"a")
+        await stage.see(b"a")
+        await clock.advance(15.0)  # a look: the handler is at work
+        await clock.advance(9.0)
+        stage.answer(b"a")
+        assert await read(wire) == (Kind.ANSWER, 0, b"A")
+        await clock.advance(2.0)  # the next look
+        await turns()
+        assert not wire.ended
+        await clock.advance(9.0)
+        await wire.gone()
+
+
+@pytest.mark.usefixtures("tidy")
+async def test_a_peer_that_takes_what_it_is_sent_is_not_idle_and_one_that_does_not_is() -> None:
+    clock = Clock()
+
+    async def handler(request: bytes) -> bytes:
+        return bytes(16 << 20)
+
+    server = Server(handler, codec=Multiplex(max_frame_size=16 << 20), idle_timeout=10.0)
+    async with server, connected(server.address) as wire:
+        ask(wire, b"a")
+        await turns_until(lambda: len(wire.received) > 0)
+        (session,) = server._sessions
+        for _ in range(5):
+            wire.transport.resume_reading()
+            before = session.connection.unsent
+            await turns_until(lambda before=before: session.connection.unsent < before)  # type: ignore[misc]
+            wire.transport.pause_reading()
+            await clock.advance(6.0)
+            assert not session.connection.closing
+        await turns(50)  # the kernel's buffers fill
+        await clock.advance(11.0)
+        await clock.advance(11.0)
+        assert session.connection.closing
+
+
+@pytest.mark.usefixtures("tidy")
+async def test_a_lost_connection_leaves_no_timer() -> None:
+    async with serve(Stage()) as server:
+        async with connected(server.address):
+            await turns_until(lambda: len(server._sessions) == 1)
+            timer = next(iter(server._sessions))._timer
+            assert timer is not None
+            assert not timer.cancelled()
+        await turns_until(lambda: not server._sessions)
+        assert timer.cancelled()
+
+
+@pytest.mark.usefixtures("tidy")
 async def test_no_idle_timeout_is_for_ever() -> None:
     clock = Clock()
     async with serve(Stage(), idle_timeout=None) as server, connected(server.address) as wire:
@@ -288,6 +355,7 @@ async def test_no_idle_timeout_is_for_ever() -> None:
 # Stopping
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_a_graceful_stop_lets_those_end_that_were_asked_before() -> None:
     """Cancels are still heard, requests are not."""
     stage = Stage()
@@ -313,6 +381,7 @@ async def test_a_graceful_stop_lets_those_end_that_were_asked_before() -> None:
     assert stage.asked == [b"a", b"b", b"c"]
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_who_is_refused_is_closed() -> None:
     """Whatever has filled the server; there is no word for it."""
     async with serve(Stage()) as server, connected(server.address) as wire:
@@ -321,6 +390,7 @@ async def test_who_is_refused_is_closed() -> None:
         assert await soon(wire.read_all()) == b""
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_a_stop_waits_only_so_long() -> None:
     stage = Stage()
     async with serve(stage, drain_timeout=0.01) as server, connected(server.address) as wire:
@@ -330,9 +400,72 @@ async def test_a_stop_waits_only_so_long() -> None:
         assert stage.cancelled == [b"a"]
 
 
+@pytest.mark.usefixtures("tidy")
+async def test_a_stop_waits_until_handlers_have_tidied_up() -> None:
+    tidy = False
+
+    async def handler(request: bytes) -> bytes:
+        nonlocal tidy
+        try:
+            return await asyncio.Event().wait() and b""
+        finally:
+            await turns(5)
+            tidy = True
+
+    async with serve(handler, drain_timeout=0.01) as server, connected(server.address) as wire:
+        ask(wire, b"a")
+        await turns_until(lambda: bool(server._sessions) and bool(next(iter(server._sessions))._tasks))
+        await turns()
+        await soon(server.close())
+        assert tidy
+
+
+# Anything at all
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(
+                lambda kind, number, payload: encode(kind, number, payload, max_size=9),
+                st.sampled_from(Kind),
+                st.integers(0, 3),
+                st.binary(max_size=9),
+            ),
+            st.binary(max_size=12),
+        ),
+        max_size=12,
+    ),
+    st.lists(st.integers(0, 100), max_size=5),
+)
+@settings(max_examples=60, deadline=None)
+def test_whatever_a_peer_sends_nothing_breaks_and_nothing_is_left(messages: list[bytes], cuts: list[int]) -> None:
+    """In virtual time; and somebody else is served all the while."""
+
+    async def slow_echo(request: bytes) -> bytes:
+        await asyncio.sleep(0.001 * len(request))
+        return request
+
+    @on_network("server")
+    async def test(world: World) -> None:
+        await world.serve("server", slow_echo, codec=Multiplex(max_concurrent_requests=2, max_frame_size=9))
+        async with MultiplexClient("server:80") as client:
+            _, writer = await asyncio.open_connection("server", 80)
+            stream, at = b"".join(messages), 0
+            for cut in [*sorted(cuts), len(stream)]:
+                writer.write(stream[at:cut])
+                at = max(at, cut)
+                await asyncio.sleep(0.002)
+                assert await client.do(b"well?", timeout=1.0) == b"well?"
+            writer.transport.abort()
+
+    test()
+
+
 # Both ends, over a real socket
 
 
+@pytest.mark.usefixtures("tidy")
 async def test_a_client_and_a_server_over_a_real_socket() -> None:
     """Large and small messages, some given up; each answer is its own."""
 
