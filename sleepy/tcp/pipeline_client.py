@@ -81,9 +81,8 @@ class PipelineClient(PeerClient[Q, A]):
         )
         self._max_batch_delay = max_batch_delay
         self._lane_of: dict[Connection[A], Lane[Exchange[Q, A], Connection[A]]] = {}
-        self._gathering: set[Lane[Exchange[Q, A], Connection[A]]] = (
-            set()
-        )  # to be written when dialed, or a little later
+        # The lanes that will be written when they are dialed, or a little later.
+        self._gathering: set[Lane[Exchange[Q, A], Connection[A]]] = set()
         self._redial: asyncio.TimerHandle | None = None
         self._cleaner: asyncio.TimerHandle | None = None
 
@@ -118,8 +117,8 @@ class PipelineClient(PeerClient[Q, A]):
     def _write(self, lane: Lane[Exchange[Q, A], Connection[A]]) -> None:
         self._gathering.discard(lane)
         connection = lane.connection
-        if connection is None or connection.closing:  # then what is not written moves when it is lost
-            return
+        if connection is None or connection.closing or not lane.unwritten:
+            return  # if it is closing, what is not written moves when it is lost
         now = self._get_loop().time()
         batch = lane.write(now)
         expect = self._connections[connection].expect
@@ -199,31 +198,32 @@ class PipelineClient(PeerClient[Q, A]):
         lane = self._lane_of.pop(connection, None)
         if lane is None:
             return  # its last answer has come, or it was idle for too long
-        written = list(lane.written)
-        for exchange in written:
-            exchange.connection = None
-        first = written[0] if written else None
+        first = lane.written[0] if lane.written else None
         if first is not None:
             if not connection.messages and first not in lane.given_up:  # if it was given up, that took time enough
                 self._pipeline.failed(self._get_loop().time())
             self._count_failure(first, error)  # rule 1
+        behind = error
         if not isinstance(error, ConnectionClosed):
             behind = ConnectionClosed(f"lost to the answer before: {error}")
-        else:
-            behind = error
 
         def its_error(exchange: Exchange[Q, A]) -> Exception:
             return error if exchange is first else behind
 
+        for exchange in lane.given_up:
+            exchange.connection = None
         survivors, lost = self._pipeline.remove(lane, lambda exchange: self._may_repeat(exchange, its_error(exchange)))
         for exchange in lost:
+            exchange.connection = None
             exchange.fail(its_error(exchange))
         self._move(survivors, repr(error))
 
     def _move(self, survivors: list[Exchange[Q, A]], why: str) -> None:
         for exchange in survivors:
-            exchange.connection = None
-            self._note_retry(exchange, why)
+            if exchange.connection is not None:  # it was written
+                exchange.connection = None
+                self._deadlines.set(exchange, exchange.deadline)  # limits on phases begin anew
+                self._note_retry(exchange, why)
         self._pipeline.add_first(survivors)
         self._settle()
 

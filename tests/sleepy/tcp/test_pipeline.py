@@ -368,6 +368,30 @@ def test_rule_7_one_stall_does_not_hide_the_next() -> None:
         now = learn(pipeline, 0.01, count=5, start=now)
 
 
+def test_rule_7_what_is_written_behind_is_no_movement() -> None:
+    pipeline = make(stall_guard=False)
+    now = learn(pipeline, 0.01)
+    lane = add(pipeline, now=now)
+    for _ in range(5):
+        lane.write(now)
+        now += 0.05
+        add(pipeline, now=now)
+    assert pipeline.is_stalled(lane, now)
+
+
+def test_rule_7_a_lane_that_is_never_empty_teaches_too() -> None:
+    """A request every 10 ms, answered after 100 ms."""
+    pipeline = make(max_pending=20)
+    for turn in range(200):
+        now = 0.01 * turn
+        lane = add(pipeline, now=now)
+        lane.write(now)
+        if turn >= 10:
+            answer(pipeline, lane, now)
+    assert not pipeline.is_stalled(lane, now + 0.1)
+    assert pipeline.is_stalled(lane, now + 0.1 + 2 * SLACK)
+
+
 def test_rule_7_before_the_first_answer_there_is_patience() -> None:
     pipeline = make()
     lane = add(pipeline)

@@ -190,11 +190,16 @@ async def test_a_peer_that_is_down_is_dialed_with_pauses_and_its_callers_hear_of
     dials: list[float] = []
     async with PipelineClient("server:80", max_conns=4) as client:
         count_dials(client, dials)
-        began = now()
-        results = await outcomes(*(client.get("/") for _ in range(20)), *(client.post("/") for _ in range(5)))
-        assert {type(result) for result in results} == {DialFailed}
+        began, ends = now(), list[float]()
+
+        async def caller(method: str) -> None:
+            with pytest.raises(DialFailed):
+                await client.do(Request(method, "/"))
+            ends.append(now() - began)
+
+        await asyncio.gather(*(caller("GET") for _ in range(20)), *(caller("POST") for _ in range(5)))
         assert len(dials) <= 4 + 4  # four at once at first; then one at a time
-        assert 0.05 + 0.1 + 0.2 + 0.4 <= now() - began <= 0.1 + 0.2 + 0.4 + 0.8 + 0.001
+        assert 0.05 + 0.1 + 0.2 + 0.4 <= min(ends) <= max(ends) <= 0.1 + 0.2 + 0.4 + 0.8 + 0.1
         assert client._pipeline.lanes == []
 
 
@@ -233,6 +238,25 @@ async def test_who_waits_while_the_peer_is_down_is_served_when_it_comes_back(wor
         await world.serve("server", echo)
         assert [answer.body for answer in await outcomes(*asking)] == [f"/{number}".encode() for number in range(20)]
         assert client._pipeline._backoff.next_try == 0.0
+
+
+@on_network("server")
+async def test_when_the_first_dial_succeeds_others_follow(world: World) -> None:
+    """Two POSTs, which must go alone: the second waits for no more than the first's dial."""
+    dials: list[float] = []
+
+    async def slow(_: Request) -> Response:
+        await asyncio.sleep(10.0)
+        return Response(200)
+
+    async with PipelineClient("server:80", max_conns=2, max_attempts=100) as client:
+        count_dials(client, dials)
+        asking = [asyncio.create_task(client.post("/")) for _ in range(2)]
+        await asyncio.sleep(1.0)
+        await world.serve("server", slow)
+        began = now()
+        assert [type(result) for result in await outcomes(*asking)] == [Response] * 2
+        assert now() - began < 16.0
 
 
 @on_network("server")
@@ -405,6 +429,18 @@ async def test_a_silent_connection_that_nobody_waits_for_is_closed(world: World)
 
 
 @on_network("server")
+async def test_it_is_closed_at_once_when_the_last_who_waited_gives_up(world: World) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+
+    async with talking(world, "server", talk), PipelineClient("server:80") as client:
+        assert await outcomes(client.get("/", timeout=2.0), client.get("/", timeout=3.0)) != []
+        await asyncio.sleep(0.0)
+        assert client._connections == {}
+        assert now() < 3.1
+
+
+@on_network("server")
 async def test_a_read_timeout_of_the_first_moves_those_behind(world: World) -> None:
     connections = 0
 
@@ -426,6 +462,40 @@ async def test_a_read_timeout_of_the_first_moves_those_behind(world: World) -> N
         assert [type(result) for result in await outcomes(first, second)] == [RequestTimeout, Response]
         assert now() < 1.2
         assert connections == 2
+
+
+@on_network("server")
+async def test_each_attempt_has_its_own_read_timeout(world: World) -> None:
+    """What is left of the first attempt's does not cut short the second."""
+    connections = 0
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.9)
+        if connections == 2:
+            writer.write(ANSWER)
+            await reader.read()
+
+    async with talking(world, "server", talk), PipelineClient("server:80", read_timeout=1.0) as client:
+        client._pipeline._backoff = Backoff(shortest=2.0)  # it runs out while the request waits for the next dial
+        assert (await client.get("/")).status == 200
+        assert now() > 2.8
+
+
+@on_network("server")
+async def test_only_what_was_sent_counts_as_a_retry(world: World) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(0.01)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+    async with talking(world, "server", talk), PipelineClient("server:80") as client:
+        assert [answer.status for answer in await outcomes(*(client.post("/") for _ in range(3)))] == [200] * 3
+        assert client.metrics.retries == 0
+        assert [answer.status for answer in await outcomes(*(client.get("/") for _ in range(3)))] == [200] * 3
+        assert client.metrics.retries == 2 + 1
 
 
 # Chaos
