@@ -161,7 +161,7 @@ class HostClient(PeerClient[Q, A]):
     def _finish(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
         """The answer is whole: let the connection serve again, if it can."""
         del self._serving[connection]
-        now = self._get_loop().time()
+        now = (self._loop or self._get_loop()).time()
         if self._stop_sending(exchange, connection) or not self._connections[connection].keep_alive:
             usable = False
         else:

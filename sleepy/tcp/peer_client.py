@@ -135,7 +135,7 @@ class PeerClient(Generic[Q, A]):
             self._give_up(exchange, error)
             raise
         self._deadlines.discard(exchange)
-        self._count_answer(exchange, answer)
+        self._note_answer(exchange, answer)
         return answer
 
     # --8<-- [end:do]
@@ -158,7 +158,7 @@ class PeerClient(Generic[Q, A]):
         except BaseException as error:
             self._give_up(exchange, error)
             raise
-        self._count_answer(exchange, response)
+        self._note_answer(exchange, response)
         try:
             yield response
         finally:
@@ -258,9 +258,8 @@ class PeerClient(Generic[Q, A]):
         if self._trace is not None:
             self._trace("request.failed", id=exchange.id, error=repr(error))
 
-    def _count_answer(self, exchange: Exchange[Q, A], answer: A) -> None:
-        self.metrics.answers += 1
-        self.metrics.latency.add(self._get_loop().time() - exchange.asked_at)
+    def _note_answer(self, exchange: Exchange[Q, A], answer: A) -> None:
+        self.metrics.latency.add((self._loop or self._get_loop()).time() - exchange.asked_at)
         if self._trace is not None:
             self._trace("request.done", id=exchange.id, **self._codec.facts(answer))
 

@@ -135,12 +135,12 @@ class ConnectionPool(Generic[C, W]):
         """
         if self._line or not self._idle:  # rule 4
             return None
-        connection, since = self._idle.popitem(last=self._lifo)
+        connection = next(reversed(self._idle) if self._lifo else iter(self._idle))
+        since = self._idle[connection]
         outlived = since + self._max_idle_duration <= now or self._born[connection] + self._max_duration <= now
         if outlived or connection.closing:  # rule 5; `settle` has it closed, and looks further
-            self._idle[connection] = since
-            self._idle.move_to_end(connection, last=self._lifo)
             return None
+        del self._idle[connection]
         return connection
 
     def enter(self, caller: W) -> bool:

@@ -17,7 +17,7 @@ def test_a_quantile_is_right_up_to_an_eighth(taken: list[float], share: float) -
     for seconds in taken:
         histogram.add(seconds)
     exact = sorted(taken)[max(1, math.ceil(share * len(taken))) - 1]
-    assert exact - 1e-12 <= histogram.quantile(share) <= exact * 1.125 + 1.2e-6
+    assert exact <= histogram.quantile(share) <= exact * 1.125 + 2.2e-6
 
 
 @given(st.lists(times, min_size=1))
