@@ -57,7 +57,7 @@ async def serving(order: Order) -> AsyncGenerator[None]:
 
     async with AsyncExitStack() as stack:
         for host, port in order.listen.values():
-            await stack.enter_async_context(tcp.Server(answer, host, port))
+            await stack.enter_async_context(tcp.Server(answer, host, port, clock=None))
         yield
 
 

@@ -33,8 +33,11 @@ SHELLS = {
     "sleepy.tcp.peer_client",
     "sleepy.tcp.pipeline_client",
     "sleepy.tcp.resolver",
+    "sleepy.tcp.request_body",
     "sleepy.tcp.server",
+    "sleepy.tcp.session",
     "sleepy.tcp.streams",
+    "sleepy.tcp.watch",
 }
 # The simulator is an event loop, so it is the other way round: these must also work without one.
 SIMULATED = {

@@ -73,7 +73,7 @@ async def answer(wire: Wire, body: bytes = b"") -> bytes:
 
 
 async def test_a_request_and_its_answer() -> None:
-    async with Server(echo) as server, connected(server.address) as wire:
+    async with Server(echo, clock=None) as server, connected(server.address) as wire:
         wire.send(b"POST /a?b HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody")
         assert await answer(wire, b"POST /a?b body") == b"HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n"
         wire.send(b"PUT / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
@@ -324,18 +324,22 @@ async def test_a_connection_that_is_gone_is_not_watched() -> None:
             await answer(wire, b"GET / ")
             (session,) = server._sessions
         await soon(session.wait_closed())
-        assert session._timer is not None
-        assert session._timer.cancelled()
+        assert session._watch._timer is not None
+        assert session._watch._timer.cancelled()
 
 
 async def test_half_a_request_now_and_then_is_no_life() -> None:
     """A peer that drips bytes holds no connection."""
     clock = Clock()
-    async with Server(echo, idle_timeout=10.0) as server, connected(server.address) as wire:
-        for byte in GET[:10]:
+    async with Server(echo, read_header_timeout=10.0) as server, connected(server.address) as wire:
+        for byte in GET[:9]:
             wire.send(bytes([byte]))
+            await turns()
             await clock.advance(1.1)
-        assert await wire.read_all() == b""
+        assert not wire.ended
+        await clock.advance(1.1)
+        assert (await wire.read_head()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        await wire.read_all()
 
 
 async def test_a_peer_that_has_said_nothing_is_idle_too() -> None:
@@ -365,11 +369,12 @@ async def test_a_peer_that_takes_nothing_is_idle_and_one_that_takes_little_is_no
     async def large(_: Request) -> Response:
         return Response(200, b"x" * (32 << 20))
 
-    async with Server(large, idle_timeout=10.0) as server, connected(server.address) as wire:
+    async with Server(large, write_timeout=10.0) as server, connected(server.address) as wire:
         wire.transport.pause_reading()
         wire.send(GET)
-        await turns(50)
+        await turns_until(lambda: bool(server._sessions))
         (session,) = server._sessions
+        await turns_until(lambda: session.connection.unsent > 0)
         for _ in range(3):
             unsent = session.connection.unsent
             assert unsent > 0
