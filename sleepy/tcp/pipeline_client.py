@@ -117,8 +117,8 @@ class PipelineClient(PeerClient[Q, A]):
     def _write(self, lane: Lane[Exchange[Q, A], Connection[A]]) -> None:
         self._gathering.discard(lane)
         connection = lane.connection
-        if connection is None or connection.closing or not lane.unwritten:
-            return  # if it is closing, what is not written moves when it is lost
+        if connection is None or connection.closing:
+            return  # what is not written moves when it is lost
         now = self._get_loop().time()
         batch = lane.write(now)
         expect = self._connections[connection].expect
@@ -185,7 +185,6 @@ class PipelineClient(PeerClient[Q, A]):
         else:
             exchange.answer.set_result(message)
         if not self._connections[connection].keep_alive:
-            del self._lane_of[connection]
             connection.abort()  # what was written behind its last answer goes elsewhere, not here too
             survivors, _ = self._pipeline.remove(lane, lambda _: True)  # rule 5
             self._move(survivors, "the peer closes the connection")
@@ -195,9 +194,7 @@ class PipelineClient(PeerClient[Q, A]):
     # --8<-- [end:received]
 
     def _lost(self, connection: Connection[A], error: Exception) -> None:
-        lane = self._lane_of.pop(connection, None)
-        if lane is None:
-            return  # its last answer has come, or it was idle for too long
+        lane = self._lane_of.pop(connection)  # there is nothing on it if we closed it
         first = lane.written[0] if lane.written else None
         if first is not None:
             if not connection.messages and first not in lane.given_up:  # if it was given up, that took time enough
@@ -210,11 +207,8 @@ class PipelineClient(PeerClient[Q, A]):
         def its_error(exchange: Exchange[Q, A]) -> Exception:
             return error if exchange is first else behind
 
-        for exchange in lane.given_up:
-            exchange.connection = None
         survivors, lost = self._pipeline.remove(lane, lambda exchange: self._may_repeat(exchange, its_error(exchange)))
         for exchange in lost:
-            exchange.connection = None
             exchange.fail(its_error(exchange))
         self._move(survivors, repr(error))
 
@@ -263,6 +257,5 @@ class PipelineClient(PeerClient[Q, A]):
         for lane in self._pipeline.idle(self._get_loop().time()):
             self._pipeline.remove(lane, lambda _: False)  # nothing is pending
             if lane.connection is not None:
-                del self._lane_of[lane.connection]
                 lane.connection.close()
         self._clean_later()

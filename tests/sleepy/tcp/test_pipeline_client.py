@@ -420,6 +420,7 @@ async def test_what_is_written_as_the_last_answer_comes_goes_elsewhere_only() ->
         fresh.answer(b"x")
         assert await bodies([second]) == [b"x"]
         assert await wire.read_all() == b""
+        assert client.metrics.retries == 0  # it was sent once
 
 
 async def test_an_answer_that_is_too_large_is_the_fault_of_one() -> None:
