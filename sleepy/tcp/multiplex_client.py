@@ -123,7 +123,6 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         self._dialing.discard(lane)
         self._connection_of[lane] = connection
         self._lane_of[connection] = lane
-        lane.idle_since = self._get_loop().time()
         self._send_waiting(lane, connection)
         self._watch_idle(lane)
 
@@ -133,7 +132,6 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         self._lanes.remove(lane)
         _, waiting = lane.empty()
         for exchange in waiting:
-            del self._lane_for[exchange]
             exchange.fail(error)
 
     # --8<-- [start:received]
@@ -170,8 +168,6 @@ class MultiplexClient(PeerClient[bytes, bytes]):
     def _scatter(self, lane: Lane[_Call], error: Exception) -> None:
         """A lane is gone: move those who may go elsewhere, and let the others know (promise 3)."""
         sent, moving = lane.empty()
-        for exchange in (*sent, *moving):
-            del self._lane_for[exchange]
         for exchange in sent:
             self._count_failure(exchange, error)
             exchange.connection = None
@@ -220,10 +216,8 @@ class MultiplexClient(PeerClient[bytes, bytes]):
     def _clean(self, max_idle: float) -> None:
         self._cleaner = None
         now = self._get_loop().time()
-        lanes = sorted(
-            self._connection_of.items(), key=lambda item: item[0].idle_since
-        )  # so that the next timer is right
-        for lane, connection in lanes:
+        # The longest idle first: whichever is left first sets the next timer.
+        for lane, connection in sorted(self._connection_of.items(), key=lambda item: item[0].idle_since):
             if not lane.pending and lane.idle_since + max_idle <= now:
                 self._forget(lane, connection)
                 connection.close()

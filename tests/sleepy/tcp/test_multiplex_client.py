@@ -386,6 +386,37 @@ async def test_a_connection_is_closed_when_it_was_idle_for_too_long_and_not_befo
         assert client.conns_count == 0
 
 
+@pytest.mark.usefixtures("tidy")
+async def test_a_connection_is_idle_when_its_last_caller_has_given_up() -> None:
+    """Also if the peer has never heeded."""
+    clock = Clock()
+    async with Peer() as peer, MultiplexClient(peer.addr, max_idle_conn_duration=10.0) as client:
+        (task,) = await ask(client, b"a")
+        wire = await peer.accept()
+        await read_requests(wire, b"a")
+        await clock.advance(30.0)
+        task.cancel()
+        await clock.advance(9.9)
+        assert not wire.ended
+        await clock.advance(0.2)
+        await wire.gone()
+
+
+@pytest.mark.usefixtures("tidy")
+async def test_a_closed_client_leaves_no_timer() -> None:
+    async with Peer() as peer:
+        client = MultiplexClient(peer.addr)
+        (task,) = await ask(client, b"a")
+        wire = await peer.accept()
+        (number,) = await read_requests(wire, b"a")
+        say(wire, Kind.ANSWER, number)
+        await soon(task)
+        timer = client._cleaner
+        assert timer is not None
+        await client.close()
+        assert timer.cancelled()
+
+
 # Dialing
 
 
@@ -431,12 +462,15 @@ async def test_promise_4_a_peer_that_is_down_is_dialed_with_longer_and_longer_pa
         assert len(dials) < 30
         await world.serve("server", echo, codec=Multiplex())
         assert await client.do(b"x", timeout=10.0) == b"x"
-        began = now()
         await world.stop("server")
         await asyncio.sleep(1.0)
+        with pytest.raises(OSError, match="cannot connect"):
+            await client.do(b"x", timeout=10.0)
         await world.serve("server", echo, codec=Multiplex())
-        assert await client.do(b"x", timeout=10.0) == b"x"  # all is forgotten
-        assert now() - began < 1.5
+        began = now()
+        assert await client.do(b"x", timeout=10.0) == b"x"
+        assert 0.05 < now() - began < 0.15  # what was before the success is forgotten
+        assert client._holding == {}
 
 
 @on_network("server")
@@ -461,6 +495,26 @@ async def test_promise_4_so_is_one_that_takes_connections_and_drops_them(world: 
 
 
 @on_network("server")
+async def test_a_deadline_says_that_it_ended_in_the_dial(world: World) -> None:
+    world.network.cut("client", "server")
+    async with MultiplexClient("server:80") as client:
+        with pytest.raises(RequestTimeout, match="phase 'dial'"):
+            await client.do(b"x", timeout=0.5)
+
+
+@on_network("server")
+async def test_each_connection_is_idle_for_as_long_as_it_may(world: World) -> None:
+    """In whichever order they became idle."""
+    await world.serve("server", after_a_while, codec=Multiplex())
+    async with MultiplexClient("server:80", max_conns=3, max_idle_conn_duration=10.0) as client:
+        began = now()
+        await asyncio.gather(*map(client.do, (b"8000", b"5000", b"1")))
+        for ends, left in ((9.9, 3), (10.1, 2), (14.9, 2), (15.1, 1), (17.9, 1), (18.1, 0)):
+            await asyncio.sleep(began + ends - now())
+            assert client.conns_count == left
+
+
+@on_network("server")
 async def test_who_gives_up_during_a_pause_is_not_dialed_for(world: World) -> None:
     async with MultiplexClient("server:80") as client:
         dials = watch_dials(client)
@@ -479,9 +533,11 @@ async def test_closing_during_a_pause_leaves_nothing(world: World) -> None:
     client._backoff.failed(now() + 1.0)
     asking = asyncio.create_task(client.do(b"x"))
     await asyncio.sleep(0.1)
+    (timer,) = client._holding.values()
     await client.close(timeout=0.1)
     with pytest.raises(ConnectionClosed, match="client was closed"):
         await asking
+    assert timer.cancelled()
     await asyncio.sleep(5.0)
     assert dials == []
 
@@ -628,6 +684,7 @@ async def test_a_crowd_that_gives_up_at_random_gets_its_own_answers(world: World
         assert ends.count("given up") > 100
         assert 8 < most <= 32  # on two connections
         assert client.pending_requests == 0
+        assert client._lane_for == {}
         await asyncio.sleep(1.0)
         assert working == 0
         assert [lane.unheeded for lane in client._lanes] == [0, 0]
