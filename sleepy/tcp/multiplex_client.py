@@ -40,7 +40,8 @@ class MultiplexClient(PeerClient[bytes, bytes]):
     Args:
         addr: ``host:port``, or several with commas between, to be used in turn.
         max_conns: How many connections there may be. One is enough, unless a lost segment must not stall everybody.
-        max_pending_requests: How many requests may be pending on each.
+        max_pending_requests: How many requests may be pending on each. A server that works on as many as it may, and has its
+            queue full (with ours after 128), reads nothing, so no cancel either. If its handlers can hang, stay below that.
         max_frame_size: The longest message, in bytes, sent or read.
         idempotent: Whether every request may be sent again when it is not known whether the peer has executed it.
         max_idle_conn_duration: How long a connection may stand idle, in seconds; None for ever.
