@@ -179,7 +179,7 @@ class PipelineClient(PeerClient[Q, A]):
     def received(self, connection: Connection[A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         lane = self._lane_of[connection]
-        exchange = self._pipeline.answered(lane, self._get_loop().time())
+        exchange = self._pipeline.answered(lane, (self._loop or self._get_loop()).time())
         if exchange.answer.done():
             exchange.connection = None  # its caller gave up, and may not have been told yet
         else:
