@@ -123,11 +123,11 @@ class MultiplexSession:
         if self._handling or unsent != self._unsent:
             self._active_at = self._loop.time()
         self._unsent = unsent
-        idle = self._loop.time() - self._active_at
-        if idle >= self._idle_timeout:
+        end = self._active_at + self._idle_timeout
+        if self._loop.time() >= end:
             self.connection.abort()
         else:
-            self._timer = self._loop.call_later(self._idle_timeout - idle, self._watch)
+            self._timer = self._loop.call_at(end, self._watch)
 
     def drain(self) -> None:
         """Take no more requests, and close when those taken have had their last word; at once if there are none."""

@@ -488,3 +488,22 @@ async def test_a_client_and_a_server_over_a_real_socket() -> None:
         ends = await soon(asyncio.gather(*calls, return_exceptions=True))
         assert [type(end) for end in ends] == [type(None) if at % 7 else asyncio.CancelledError for at in range(250)]
         assert client.conns_count == 2
+
+
+@pytest.mark.parametrize("begin", [0.7238934260356286, 0.1, 2.3])
+@on_network("server")
+async def test_the_end_of_idleness_comes_whatever_floats_make_of_it(world: World, begin: float) -> None:
+    """At the first of these times 0.5 s later is 0.5 s later, and not yet 0.5 s ago: so no difference may be waited for."""
+    loop = asyncio.get_running_loop()
+    await asyncio.sleep(begin - loop.time())
+    codec = Multiplex()
+
+    async def answer(request: bytes) -> bytes:
+        return request
+
+    async with Server(answer, "0.0.0.0", 80, codec=codec, idle_timeout=0.5):
+        opened = loop.time()
+        _, wire = await loop.create_connection(Wire, "localhost", 80)
+        await wire.gone()
+        assert loop.time() == pytest.approx(opened + 0.5)
+        wire.transport.abort()
