@@ -269,11 +269,13 @@ class ResponseReader(_Reader[Response]):
             control.fields, is_request=False, bodiless=bodiless, http10=control.http10, limit=self._max_body_size
         )
         response.stream = asked.sink
+        if control.http10:
+            response.version = "HTTP/1.0"
         if self._decode_content and not bodiless and response.status != 206:  # a part cannot be unpacked
             codings = codings_of(response.headers.get_all("content-encoding"))
             if codings:
                 return self._decode(codings, response, decoder, asked.sink)
-        if control.keep_alive and not bodiless:
+        if control.keep_alive and not (bodiless or control.http10):
             self._know(head, response, decoder)
         return _Current(response, decoder, asked.sink)
 

@@ -207,10 +207,12 @@ class Response:
         keep_alive: Whether the connection may serve another request after this answer. A handler that sets it to False
             makes the server say ``Connection: close``.
         trailers: On a received response, the fields behind a chunked body.
+        version: On a received response, the version of HTTP that it came in: ``HTTP/1.1`` or ``HTTP/1.0``.
     """
 
     stream: AsyncIterable[bytes] | None = None
     trailers = NO_HEADERS
+    version = "HTTP/1.1"
 
     def __init__(
         self,

@@ -410,7 +410,8 @@ class PeerClient(Generic[Q, A]):
             self._trace("connection.closed", connection=connection.number, reason=str(error or "closed in order"))
         if not isinstance(error, RemoteProtocolError):
             stale = connection.messages > 0 and reader.between_messages
-            error = ConnectionClosed(
+            cause, error = error, ConnectionClosed(
                 f"{self._authority} closed the connection before it answered ({error or 'in order'})", stale=stale
             )
+            error.__cause__ = cause
         self._lost(connection, error)

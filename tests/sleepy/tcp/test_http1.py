@@ -707,3 +707,11 @@ def test_where_the_network_cuts_does_not_matter(tail: bytes, data: st.DataObject
     stream = head("HTTP/1.1 200 OK", "content-length: 5") + b"12345" + tail
     pieces = data.draw(cut(stream))
     assert outcome(asked(GET, GET, HEAD), [stream]) == outcome(asked(GET, GET, HEAD), pieces)
+
+
+def test_an_answer_says_in_which_version_it_came() -> None:
+    """Also the second with the same head, which is not read again."""
+    for version in ("HTTP/1.0", "HTTP/1.1"):
+        data = head(f"{version} 200 OK", "connection: keep-alive", "content-length: 0")
+        reader = asked(GET, GET)
+        assert [response.version for _ in range(2) for response in reader.feed(data)] == [version] * 2
