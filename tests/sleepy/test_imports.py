@@ -18,6 +18,7 @@ MODULES = {name: path for name, path in SOURCES.items() if name.split(".")[0] ==
 
 # The modules that do I/O or keep time. A new module is held to the stricter rule until it is named here.
 SHELLS = {
+    "sleepy.integrations.httpx",
     "sleepy.tcp.client",
     "sleepy.tcp.connection",
     "sleepy.tcp.dialer",
@@ -58,6 +59,7 @@ SANS_IO = sorted(
 OUTSIDE = {"asyncio", "selectors", "socket", "ssl", "subprocess", "threading", "time", "datetime"}
 # What only those import who use it, and have it.
 GUESTS = {
+    "sleepy.integrations.httpx": {"httpx"},
     "sleepy.sim.pytest_plugin": {"pytest"},
     "sleepy.sim.testing": {"hypothesis"},
     "sleepy.udp.identity": {"cryptography"},
