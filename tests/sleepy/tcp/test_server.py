@@ -1,411 +1,22 @@
-"""`sleepy.tcp.server`: answers in order, pushes back, survives handlers and peers, and closes well."""
+"""`sleepy.tcp.server`: listens in several ways, limits what all connections do together, and closes well."""
 
 import asyncio
-import logging
 import shutil
-from collections.abc import Awaitable, Callable
+import socket
+import ssl
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import trustme
 
 from sleepy.tcp import HostClient, PipelineClient, Request, Response, Server
 from tests.sleepy.tcp.helpers import Clock, Wire, connected, soon, turns, turns_until
+from tests.sleepy.tcp.serving import GET, Stage, answer, echo, get
 
 pytestmark = pytest.mark.usefixtures("tidy")
-GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
-
-
-async def echo(request: Request) -> Response:
-    """What was asked comes back."""
-    return Response(200, f"{request.method} {request.url} ".encode() + request.body)
-
-
-class Stage:
-    """A handler whose answers wait for the test's cue."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.cues: dict[str, asyncio.Future[Response]] = {}
-        self.cancelled: list[str] = []
-        self._changed = asyncio.Event()
-
-    async def __call__(self, request: Request) -> Response:
-        cue = self.cues[request.url] = asyncio.get_running_loop().create_future()
-        self.asked.append(request.url)
-        self._changed.set()
-        try:
-            return await cue
-        except asyncio.CancelledError:
-            self.cancelled.append(request.url)
-            self._changed.set()
-            raise
-
-    async def until(self, ready: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not ready():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def see(self, *asked: str) -> None:
-        """Wait until these and only these have been asked."""
-        await self.until(lambda: len(self.asked) >= len(asked))
-        assert self.asked == list(asked)
-
-    def answer(self, url: str, response: Response | None = None) -> None:
-        self.cues[url].set_result(Response(200, url.encode()) if response is None else response)
-
-
-def get(url: str, *fields: str) -> bytes:
-    return "\r\n".join([f"GET {url} HTTP/1.1", "host: x", *fields, "", ""]).encode()
-
-
-async def answer(wire: Wire, body: bytes = b"") -> bytes:
-    """Read one answer with that body; give its head."""
-    head = await wire.read_head()
-    assert f"content-length: {len(body)}\r\n".encode() in head
-    if body:
-        assert await wire.read(body) == body
-    return head
-
-
-# Answering
-
-
-async def test_a_request_and_its_answer() -> None:
-    async with Server(echo, clock=None) as server, connected(server.address) as wire:
-        wire.send(b"POST /a?b HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody")
-        assert await answer(wire, b"POST /a?b body") == b"HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n"
-        wire.send(b"PUT / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
-        await answer(wire, b"PUT / body")
-
-
-async def test_pipelined_requests_are_answered_in_order_and_one_at_a_time() -> None:
-    stage = Stage()
-    async with Server(stage) as server, connected(server.address) as wire:
-        wire.send(get("/a") + get("/b") + get("/c"))
-        await stage.see("/a")
-        stage.answer("/a")
-        await answer(wire, b"/a")
-        await stage.see("/a", "/b")
-        stage.answer("/b")
-        await stage.see("/a", "/b", "/c")
-        stage.answer("/c")
-        await answer(wire, b"/b")
-        await answer(wire, b"/c")
-
-
-async def test_connections_do_not_wait_for_each_other() -> None:
-    stage = Stage()
-    async with Server(stage) as server, connected(server.address) as one, connected(server.address) as two:
-        one.send(get("/slow"))
-        await stage.see("/slow")
-        two.send(get("/quick"))
-        await stage.see("/slow", "/quick")
-        stage.answer("/quick")
-        await answer(two, b"/quick")
-        stage.answer("/slow")
-        await answer(one, b"/slow")
-
-
-async def test_a_last_answer_says_so_and_what_is_behind_it_is_not_handled() -> None:
-    """By the wish of the peer, of the handler, or of the handler's own field; and then the connection ends."""
-    for request, response in (
-        (get("/a", "connection: close"), Response()),
-        (get("/a"), Response(keep_alive=False)),
-        (get("/a"), Response(headers={"Connection": "close"})),
-        (b"GET /a HTTP/1.0\r\n\r\n", Response()),
-    ):
-        stage = Stage()
-        async with Server(stage) as server, connected(server.address) as wire:
-            wire.send(request + get("/b"))
-            await stage.see("/a")
-            stage.answer("/a", response)
-            head = await answer(wire)
-            assert head.lower().count(b"connection: close\r\n") == 1
-            assert await wire.read_all() == b""
-            assert stage.asked == ["/a"]
-
-
-async def test_a_peer_that_has_ended_still_gets_its_answers() -> None:
-    stage = Stage()
-    async with Server(stage) as server, connected(server.address) as wire:
-        wire.send(get("/a") + get("/b"))
-        wire.end()
-        await stage.see("/a")
-        stage.answer("/a")
-        await stage.see("/a", "/b")
-        stage.answer("/b")
-        await answer(wire, b"/a")
-        assert b"connection: close" in await answer(wire, b"/b")
-        assert await wire.read_all() == b""
-
-
-async def test_a_peer_that_ends_between_requests_is_let_go() -> None:
-    async with Server(echo) as server, connected(server.address) as wire:
-        wire.send(GET)
-        await answer(wire, b"GET / ")
-        wire.send(b"GET / HT")
-        wire.end()
-        assert await wire.read_all() == b""
-
-
-async def test_a_peer_that_is_gone_cancels_its_handler() -> None:
-    stage = Stage()
-    async with Server(stage) as server:
-        async with connected(server.address) as wire:
-            wire.send(get("/a") + get("/b"))
-            await stage.see("/a")
-            wire.reset()
-        await stage.until(lambda: stage.cancelled == ["/a"])
-        assert stage.asked == ["/a"]
-
-
-# Handlers
-
-
-@pytest.mark.parametrize("wrong", ["raises", "none", "lies", "answers 100"])
-async def test_a_handler_that_fails_is_answered_for(wrong: str, caplog: pytest.LogCaptureFixture) -> None:
-    """With 500 and a line in the log; the connection, which is in step, goes on."""
-
-    async def handler(request: Request) -> Response:
-        if request.url == "/good":
-            return Response(200, b"good")
-        if wrong == "raises":
-            raise ZeroDivisionError
-        if wrong == "none":
-            return None  # type: ignore[return-value]
-        return Response(200, b"x", {"Content-Length": "2"}) if wrong == "lies" else Response(100)
-
-    async with Server(handler) as server, connected(server.address) as wire:
-        with caplog.at_level(logging.ERROR, "sleepy.tcp"):
-            wire.send(get("/bad") + get("/good"))
-            head = await answer(wire)
-            assert head.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
-            assert b"connection" not in head
-            await answer(wire, b"good")
-        assert [record.getMessage() for record in caplog.records] == ["the handler failed on <Request GET /bad>"]
-        assert caplog.records[0].exc_info
-
-
-async def test_a_handler_that_is_cancelled_ends_the_connection() -> None:
-    """Its request stays without answer: to go on would give it the answer of the one behind it."""
-
-    async def handler(request: Request) -> Response:
-        if request.url == "/cancelled":
-            raise asyncio.CancelledError
-        return Response(200, b"not yours")
-
-    async with Server(handler) as server, connected(server.address) as wire:
-        wire.send(get("/cancelled") + get("/next"))
-        assert await wire.read_all() == b""
-
-
-# What is no request
-
-
-@pytest.mark.parametrize(
-    ("data", "status"),
-    [
-        (b"garbage\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"GET http://u@x/ HTTP/1.1\r\nhost: x\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 11\r\n\r\n", 413),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nb\r\n", 413),
-        (b"GET / HTTP/1.1\r\nhost: x\r\na: " + b"b" * 70_000, 431),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip\r\n\r\n", 501),
-        (b"CONNECT x:80 HTTP/1.1\r\nhost: x\r\n\r\n", 501),
-    ],
-)
-async def test_what_is_no_request_is_answered_with_its_fault_and_is_the_last(data: bytes, status: int) -> None:
-    """Behind the answers to those before it, and even if the peer goes on talking: it must hear why."""
-    async with Server(echo, max_request_body_size=10) as server, connected(server.address) as wire:
-        wire.send(GET + GET + data + GET)
-        await answer(wire, b"GET / ")
-        await answer(wire, b"GET / ")
-        head = await wire.read_head()
-        assert head.startswith(f"HTTP/1.1 {status} ".encode())
-        assert b"connection: close\r\n" in head
-        assert b"content-type: text/plain\r\n" in head
-        wire.send(b"x" * 100_000)
-        assert (await wire.read_all()).count(b"\n") == 1  # a line of explanation
-        (session,) = server._sessions
-        assert not session.connection.closing
-        wire.end()
-        await soon(session.connection.wait_closed())
-
-
-async def test_the_last_word_reaches_a_peer_that_is_still_sending() -> None:
-    """A 413 to somebody with 64 MiB to say: closing over unread bytes would reset the connection, and take it away."""
-    async with Server(echo) as server, connected(server.address) as wire:
-        wire.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 67108864\r\n\r\n")
-        wire.send(b"x" * (64 << 20))
-        head = await wire.read_head()
-        assert head.startswith(b"HTTP/1.1 413 ")
-        (session,) = server._sessions
-        wire.end()  # once all is sent
-        await soon(session.connection.wait_closed())
-        assert not wire.lost  # by a reset
-        assert wire.transport.get_write_buffer_size() == 0
-
-
-# Pushing back
-
-
-async def test_a_full_queue_is_not_read_into() -> None:
-    """What more the peer sends stays with the peer, until there is room."""
-    stage = Stage()
-    async with Server(stage, max_queued_requests=2) as server, connected(server.address) as wire:
-        wire.send(get("/0"))
-        await stage.see("/0")
-        (session,) = server._sessions
-        wire.send(get("/1") + get("/2"))
-        await turns()
-        assert not session.connection.transport.is_reading()
-        wire.send(get("/3"))
-        await turns()
-        assert len(session._queue) == 2
-        for number in range(4):
-            await stage.see(*(f"/{n}" for n in range(number + 1)))
-            stage.answer(f"/{number}")
-            await answer(wire, f"/{number}".encode())
-        assert session.connection.transport.is_reading()
-
-
-async def test_a_peer_that_does_not_read_is_not_written_to() -> None:
-    """Its requests wait: memory holds a few answers, not all of them."""
-    body = b"x" * (1 << 20)
-    handled = 0
-
-    async def large(_: Request) -> Response:
-        nonlocal handled
-        handled += 1
-        return Response(200, body)
-
-    async with Server(large) as server, connected(server.address) as wire:
-        wire.transport.pause_reading()
-        wire.send(GET * 50)
-        (session,) = server._sessions
-        await turns_until(lambda: not session.connection._writable.is_set())
-        await turns(50)
-        assert handled < 20
-        assert session.connection.unsent < 2 * len(body)
-        wire.transport.resume_reading()
-        for _ in range(50):
-            await wire.read_head()
-            await wire.until(lambda: len(wire.received) >= len(body))
-            del wire.received[: len(body)]
-        assert handled == 50
-
-
-# Patience
-
-
-async def test_an_idle_connection_is_closed_after_a_while() -> None:
-    clock = Clock()
-    async with Server(echo, idle_timeout=10.0) as server, connected(server.address) as wire:
-        wire.send(GET)
-        await answer(wire, b"GET / ")
-        await clock.advance(9.0)
-        wire.send(GET)
-        await answer(wire, b"GET / ")
-        await clock.advance(9.0)
-        assert not wire.ended
-        await clock.advance(1.1)
-        assert await wire.read_all() == b""
-        assert server._sessions == set()
-
-
-async def test_a_connection_that_is_gone_is_not_watched() -> None:
-    async with Server(echo) as server:
-        async with connected(server.address) as wire:
-            wire.send(GET)
-            await answer(wire, b"GET / ")
-            (session,) = server._sessions
-        await soon(session.wait_closed())
-        assert session._watch._timer is not None
-        assert session._watch._timer.cancelled()
-
-
-async def test_half_a_request_now_and_then_is_no_life() -> None:
-    """A peer that drips bytes holds no connection."""
-    clock = Clock()
-    async with Server(echo, read_header_timeout=10.0) as server, connected(server.address) as wire:
-        for byte in GET[:9]:
-            wire.send(bytes([byte]))
-            await turns()
-            await clock.advance(1.1)
-        assert not wire.ended
-        await clock.advance(1.1)
-        assert (await wire.read_head()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-        await wire.read_all()
-
-
-async def test_a_peer_that_has_said_nothing_is_idle_too() -> None:
-    clock = Clock()
-    async with Server(echo, idle_timeout=10.0) as server, connected(server.address) as wire:
-        await turns()
-        await clock.advance(10.1)
-        await wire.gone()
-
-
-async def test_a_handler_may_take_its_time() -> None:
-    clock, stage = Clock(), Stage()
-    async with Server(stage, idle_timeout=10.0) as server, connected(server.address) as wire:
-        wire.send(get("/a"))
-        await stage.see("/a")
-        for _ in range(5):
-            await clock.advance(9.0)
-        stage.answer("/a")
-        await answer(wire, b"/a")
-        await clock.advance(9.0)  # and idleness is counted from the answer
-        assert not wire.ended
-
-
-async def test_a_peer_that_takes_nothing_is_idle_and_one_that_takes_little_is_not() -> None:
-    clock = Clock()
-
-    async def large(_: Request) -> Response:
-        return Response(200, b"x" * (32 << 20))
-
-    async with Server(large, write_timeout=10.0) as server, connected(server.address) as wire:
-        wire.transport.pause_reading()
-        wire.send(GET)
-        await turns_until(lambda: bool(server._sessions))
-        (session,) = server._sessions
-        await turns_until(lambda: session.connection.unsent > 0)
-        for _ in range(3):
-            unsent = session.connection.unsent
-            assert unsent > 0
-            wire.transport.resume_reading()
-            await turns_until(lambda unsent=unsent: session.connection.unsent != unsent)  # type: ignore[misc]
-            wire.transport.pause_reading()
-            await clock.advance(9.0)
-            assert not session.connection.closing
-        for _ in range(3):
-            await clock.advance(10.0)
-        assert server._sessions == set()
-
-
-async def test_a_finished_connection_is_not_kept_for_ever() -> None:
-    """The peer has got its last answer, and does not close."""
-    clock = Clock()
-    async with Server(echo, idle_timeout=10.0) as server, connected(server.address) as wire:
-        wire.send(get("/", "connection: close"))
-        await answer(wire, b"GET / ")
-        assert await wire.read_all() == b""
-        assert len(server._sessions) == 1
-        await clock.advance(10.1)
-        assert server._sessions == set()
-
-
-async def test_patience_without_end_can_be_had() -> None:
-    clock = Clock()
-    async with Server(echo, idle_timeout=None) as server, connected(server.address) as wire:
-        await clock.advance(1e6)
-        wire.send(GET)
-        await answer(wire, b"GET / ")
 
 
 # Closing
@@ -498,9 +109,175 @@ async def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
 
 
 async def test_options_that_make_no_sense_are_refused() -> None:
-    for options in ({"max_queued_requests": 0}, {"idle_timeout": 0.0}):
+    for options in (
+        {"max_queued_requests": 0},
+        {"max_connections": 0},
+        {"max_requests_in_flight": 0},
+        {"max_requests_per_connection": 0},
+        {"idle_timeout": 0.0},
+        {"read_header_timeout": 0.0},
+        {"read_timeout": -1.0},
+        {"write_timeout": 0.0},
+        {"path": "/x", "sock": Mock(socket.socket)},
+    ):
         with pytest.raises(ValueError, match=next(iter(options))):
             Server(echo, **options)  # type: ignore[arg-type]
+
+
+async def test_close_may_be_given_its_own_time() -> None:
+    clock, stage = Clock(), Stage()
+    server = Server(stage, drain_timeout=500.0)
+    async with server, connected(server.address) as wire:
+        wire.send(get("/a"))
+        await stage.see("/a")
+        closing = asyncio.create_task(server.close(timeout=1.0))
+        await clock.advance(1.1)
+        await soon(closing)
+        assert stage.cancelled == ["/a"]
+
+
+async def test_close_takes_in_a_request_that_has_begun() -> None:
+    """To cut it off would leave its sender in doubt; it is answered, and is the last."""
+    server = Server(echo)
+    async with server, connected(server.address) as wire:
+        wire.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbo")
+        await turns_until(lambda: any(session._in_body for session in server._sessions))
+        closing = asyncio.create_task(server.close())
+        await turns()
+        wire.send(b"dy")
+        assert b"connection: close\r\n" in await answer(wire, b"POST / body")
+        wire.end()
+        await soon(closing)
+
+
+async def test_close_lets_a_streamed_body_come_to_its_end() -> None:
+    async def handler(request: Request) -> Response:
+        assert request.stream is not None
+        return Response(200, b"".join([piece async for piece in request.stream]))
+
+    server = Server(handler, stream_request_body=True)
+    async with server, connected(server.address) as wire:
+        wire.send(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbo")
+        await turns_until(lambda: any(session._stream for session in server._sessions))
+        closing = asyncio.create_task(server.close())
+        await turns()
+        wire.send(b"dy")
+        assert b"connection: close\r\n" in await answer(wire, b"body")
+        wire.end()
+        await soon(closing)
+
+
+# What all connections do together
+
+
+async def test_connections_beyond_the_limit_hear_that_there_is_no_room() -> None:
+    """And a few of those at a time; the rest are just closed. When one leaves there is room again."""
+    stage = Stage()
+    async with Server(stage, max_connections=2) as server, AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(connected(server.address)) for _ in range(2)]
+        wires[0].send(get("/0"))
+        await stage.see("/0")
+        for _ in range(3):
+            async with connected(server.address) as refused:
+                head = await refused.read_head()
+                assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+                assert b"connection: close\r\n" in head
+                refused.send(GET)
+                assert b"HTTP/" not in await refused.read_all()
+                wires.append(await stack.enter_async_context(connected(server.address)))
+        wires += [await stack.enter_async_context(connected(server.address)) for _ in range(100)]
+        for wire in wires[2:]:
+            await wire.gone()
+        assert sum(bool(wire.received) for wire in wires) == 64
+        assert len(server._sessions) == 66
+        stage.answer("/0")
+        await answer(wires[0], b"/0")  # those inside notice nothing
+        wires[1].close()
+        await turns_until(lambda: len(server._sessions) == 65)
+        async with connected(server.address) as welcome:
+            welcome.send(get("/1"))
+            await stage.see("/0", "/1")
+            stage.answer("/1")
+            await answer(welcome, b"/1")
+
+
+async def test_requests_in_flight_are_limited_over_all_connections() -> None:
+    """The others wait in the order of their arrival, and who gives up loses nobody's place but its own."""
+    stage = Stage()
+    async with Server(stage, max_requests_in_flight=2) as server, AsyncExitStack() as stack:
+        wires = [await stack.enter_async_context(connected(server.address)) for _ in range(5)]
+        for number, wire in enumerate(wires):
+            wire.send(get(f"/{number}"))
+            await turns_until(lambda number=number: sum(s.busy for s in server._sessions) == number + 1)  # type: ignore[misc]
+            await turns()
+        assert stage.asked == ["/0", "/1"]
+        wires[2].reset()
+        await turns_until(lambda: len(server._sessions) == 4)
+        stage.answer("/1")
+        await answer(wires[1], b"/1")
+        await stage.see("/0", "/1", "/3")
+        stage.answer("/0")
+        stage.answer("/3")
+        await stage.see("/0", "/1", "/3", "/4")
+        stage.answer("/4")
+        await answer(wires[4], b"/4")
+
+
+# Where it listens
+
+
+async def test_a_unix_socket_is_served_and_removed(tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    async with Server(echo, path=str(path)) as server, HostClient(f"unix:{path}") as client:
+        assert (await soon(client.get("/a"))).body == b"GET /a "
+        with pytest.raises(RuntimeError, match="Unix socket"):
+            _ = server.address
+    assert not path.exists()
+
+
+async def test_a_socket_that_is_there_already_is_served() -> None:
+    sock = socket.create_server(("127.0.0.1", 0))
+    async with Server(echo, sock=sock) as server, connected(server.address) as wire:
+        assert server.address == sock.getsockname()
+        wire.send(GET)
+        await answer(wire, b"GET / ")
+
+
+async def test_a_port_is_shared() -> None:
+    async with (
+        Server(echo, reuse_port=True) as one,
+        Server(echo, port=one.address[1], reuse_port=True) as two,
+        connected(two.address) as wire,
+    ):
+        assert one.address == two.address
+        wire.send(GET)
+        await answer(wire, b"GET / ")
+
+
+async def test_tls() -> None:
+    authority = trustme.CA()
+    there, here = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(there)
+    authority.configure_trust(here)
+    async with (
+        Server(echo, tls=there) as server,
+        HostClient("{}:{}".format(*server.address), tls=here) as client,
+    ):
+        for _ in range(2):
+            assert (await soon(client.post("/a", b"x" * 100_000))).body == b"POST /a " + b"x" * 100_000
+        assert client.conns_count == 1
+
+
+async def test_a_handshake_is_not_waited_for_for_ever() -> None:
+    """The attack: many connections on which TLS never begins. They are not counted, so they must not stay."""
+    there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(there)
+    asyncio.get_running_loop().set_debug(False)  # in which asyncio reports handshakes that fail
+    async with Server(echo, tls=there, read_header_timeout=10.0) as server, connected(server.address) as wire:
+        clock = Clock()
+        await turns(50)
+        await clock.advance(10.1)
+        await wire.gone()
 
 
 # Real peers
@@ -509,8 +286,7 @@ async def test_options_that_make_no_sense_are_refused() -> None:
 @pytest.mark.parametrize("kind", [HostClient, PipelineClient])
 async def test_our_own_clients(kind: Any) -> None:
     async with Server(echo) as server, kind("{}:{}".format(*server.address), max_conns=4) as client:
-        ask: Callable[[int], Awaitable[Response]] = lambda number: client.post(f"/{number}", b"x" * number)  # noqa: E731
-        answers = await soon(asyncio.gather(*(ask(number) for number in range(100))))
+        answers = await soon(asyncio.gather(*(client.post(f"/{number}", b"x" * number) for number in range(100))))
         assert [answer.body for answer in answers] == [f"POST /{n} ".encode() + b"x" * n for n in range(100)]
         assert (await client.do(Request("HEAD", "/"))).headers["content-length"] == "7"
 
