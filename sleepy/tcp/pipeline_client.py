@@ -81,15 +81,15 @@ class PipelineClient(PeerClient[Q, A]):
         )
         self._max_batch_delay = max_batch_delay
         self._lane_of: dict[Connection[A], Lane[Exchange[Q, A], Connection[A]]] = {}
-        # The lanes that will be written when they are dialed, or a little later.
-        self._gathering: set[Lane[Exchange[Q, A], Connection[A]]] = set()
+        # The lanes that will be written when they are dialed, or a little later, and what will do it then.
+        self._gathering: dict[Lane[Exchange[Q, A], Connection[A]], asyncio.Handle | None] = {}
         self._redial: asyncio.TimerHandle | None = None
         self._cleaner: asyncio.TimerHandle | None = None
 
     async def close(self, timeout: float = 5.0) -> None:
         """See `PeerClient.close`."""
         await super().close(timeout)
-        for timer in (self._redial, self._cleaner):
+        for timer in (self._redial, self._cleaner, *self._gathering.values()):
             if timer is not None:
                 timer.cancel()
 
@@ -106,16 +106,16 @@ class PipelineClient(PeerClient[Q, A]):
 
     def _serve(self, lane: Lane[Exchange[Q, A], Connection[A]]) -> None:
         """A lane has got something to write: write it at the end of this turn or a little later, or dial first."""
-        self._gathering.add(lane)
         if lane.connection is None:
+            self._gathering[lane] = None
             self._dial(lambda connection: self._opened(lane, connection), lambda error: self._dial_failed(lane, error))
         elif self._max_batch_delay:
-            self._get_loop().call_later(self._max_batch_delay, self._write, lane)
+            self._gathering[lane] = self._get_loop().call_later(self._max_batch_delay, self._write, lane)
         else:
-            self._get_loop().call_soon(self._write, lane)
+            self._gathering[lane] = self._get_loop().call_soon(self._write, lane)
 
     def _write(self, lane: Lane[Exchange[Q, A], Connection[A]]) -> None:
-        self._gathering.discard(lane)
+        self._gathering.pop(lane, None)
         connection = lane.connection
         if connection is None or connection.closing:
             return  # what is not written moves when it is lost
@@ -163,7 +163,7 @@ class PipelineClient(PeerClient[Q, A]):
         self._clean_later()
 
     def _dial_failed(self, lane: Lane[Exchange[Q, A], Connection[A]], error: Exception) -> None:
-        self._gathering.discard(lane)
+        self._gathering.pop(lane, None)
         self._pipeline.failed(self._get_loop().time())
         waiting, _ = self._pipeline.remove(lane, lambda _: False)  # nothing was written
         self._pipeline.add_first(waiting)

@@ -288,6 +288,24 @@ async def test_closing_ends_the_pause(world: World) -> None:
     assert now() - began == 10.0
 
 
+@on_network("server")
+async def test_closing_ends_the_gathering_of_a_batch(world: World) -> None:
+    """No timer is left of it: the loop may be closed at once, and the client be forgotten."""
+    await world.serve("server", echo)
+    client = PipelineClient("server:80", max_batch_delay=60.0)
+    asking = asyncio.create_task(client.get("/"))
+    await asyncio.sleep(0.1)
+    assert (await asking).status == 200  # a new connection does not wait for a batch
+    asking = asyncio.create_task(client.get("/"))
+    await asyncio.sleep(0.1)
+    (timer,) = client._gathering.values()
+    await client.close(timeout=0.0)
+    assert timer is not None
+    assert timer.cancelled()
+    with pytest.raises(ConnectionClosed, match="this client was closed"):
+        await asking
+
+
 # Peers that close
 
 
