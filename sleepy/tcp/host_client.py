@@ -194,6 +194,7 @@ class HostClient(PeerClient[Q, A]):
             exchange.fail(error)
             return
         exchange.connection = None
+        self._deadlines.set(exchange, exchange.deadline)  # the limits on its phases begin anew
         self._note_retry(exchange, repr(error))
         self._submit(exchange, self._get_loop().time())
 

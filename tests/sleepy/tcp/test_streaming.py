@@ -1,7 +1,8 @@
 """Bodies that come and go piece by piece, through `HostClient`; and the limits on sending and reading."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from sleepy.tcp import (
     Request,
     RequestTimeout,
 )
+from sleepy.tcp.address import Address
 from sleepy.tcp.streams import DRAIN, HIGH_WATER
 from tests.sleepy.tcp.helpers import Clock, Peer, soon, turns, turns_until
 
@@ -457,6 +459,32 @@ async def test_the_wait_in_line_is_no_reading() -> None:
         await clock.advance(1.5)
         wire.answer()
         await soon(second)
+
+
+async def test_a_retry_begins_its_phases_anew() -> None:
+    """The read limit of the first attempt must not go off while the second is being dialed, or read."""
+    may_dial = asyncio.Semaphore(1)
+
+    async def dial(factory: Callable[[], Any], address: Address) -> Any:
+        await may_dial.acquire()
+        _, protocol = await asyncio.get_running_loop().create_connection(factory, address.host, address.port)
+        return protocol
+
+    async with Peer() as peer, HostClient(peer.addr, read_timeout=2.0, dial=dial, dial_timeout=60.0) as client:
+        clock = Clock()
+        asking = asyncio.create_task(client.get("/"))
+        wire = await peer.accept()
+        await wire.read_head()
+        await clock.advance(1.5)
+        wire.close()
+        await turns_until(lambda: client.metrics.retries == 1)
+        await clock.advance(1.0)
+        may_dial.release()
+        wire = await peer.accept()
+        await wire.read_head()
+        await clock.advance(1.5)
+        wire.answer(b"again")
+        assert (await soon(asking)).body == b"again"
 
 
 @pytest.mark.parametrize("option", ["read_timeout", "write_timeout"])
