@@ -7,8 +7,6 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from sleepy import tcp
-from sleepy.tcp.multiplex import Multiplex
-from sleepy.tcp.multiplex_client import MultiplexClient
 
 WORDS = {"ann": b"a peer", "bob": b"is", "cid": b"both"}
 
@@ -18,8 +16,8 @@ class Peer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.server = tcp.Server(self.answer, codec=Multiplex())
-        self.others: dict[str, MultiplexClient] = {}
+        self.server = tcp.Server(self.answer, codec=tcp.Multiplex())
+        self.others: dict[str, tcp.MultiplexClient] = {}
 
     async def answer(self, request: bytes) -> bytes:
         if request != b"your word?":
@@ -40,7 +38,7 @@ async def main() -> None:
             await stack.enter_async_context(peer.server)
         for peer, other in ((peer, other) for peer in peers for other in peers if peer is not other):
             host, port = other.server.address
-            peer.others[other.name] = await stack.enter_async_context(MultiplexClient(f"{host}:{port}"))
+            peer.others[other.name] = await stack.enter_async_context(tcp.MultiplexClient(f"{host}:{port}"))
         for peer, sentence in zip(peers, await asyncio.gather(*(peer.sentence() for peer in peers)), strict=True):
             print(f"{peer.name}: {sentence}")
 

@@ -1,6 +1,8 @@
-"""fasthttp's ideas: a pool of connections, pipelining, and a server, over HTTP/1.1."""
+"""fasthttp's ideas: pools of connections, pipelining, spreading and a server, over HTTP/1.1 and over a peer's own frames."""
 
 from sleepy.tcp.client import Client
+from sleepy.tcp.codec import Codec
+from sleepy.tcp.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import (
     BodyTooLarge,
     ConnectionClosed,
@@ -9,36 +11,52 @@ from sleepy.tcp.errors import (
     NoFreeConnections,
     PipelineOverflow,
     ProtocolError,
+    RemoteError,
     RemoteProtocolError,
     RequestTimeout,
     TooManyRedirects,
 )
+from sleepy.tcp.frames import Frames
 from sleepy.tcp.host_client import HostClient
 from sleepy.tcp.http1 import Http1
 from sleepy.tcp.lb_client import LBClient
 from sleepy.tcp.messages import Headers, Request, Response
+from sleepy.tcp.metrics import Histogram, Metrics
+from sleepy.tcp.multiplex import Multiplex
+from sleepy.tcp.multiplex_client import MultiplexClient
 from sleepy.tcp.pipeline_client import PipelineClient
 from sleepy.tcp.pool import ConnectionPool
+from sleepy.tcp.resolver import Resolver
 from sleepy.tcp.server import Server
 
 __all__ = [
     "BodyTooLarge",
     "Client",
+    "Codec",
     "ConnectionClosed",
     "ConnectionPool",
+    "DialFailed",
+    "DialTimeout",
+    "Frames",
     "Headers",
+    "Histogram",
     "HostClient",
     "Http1",
     "LBClient",
     "LocalProtocolError",
+    "Metrics",
+    "Multiplex",
+    "MultiplexClient",
     "NoAvailableClients",
     "NoFreeConnections",
     "PipelineClient",
     "PipelineOverflow",
     "ProtocolError",
+    "RemoteError",
     "RemoteProtocolError",
     "Request",
     "RequestTimeout",
+    "Resolver",
     "Response",
     "Server",
     "TooManyRedirects",
