@@ -23,11 +23,16 @@ EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         # name: the fields it must carry; more are allowed
         "request.queued": ("id", "target"),  # a caller asked
         "request.sent": ("id", "connection"),  # its bytes were handed to the transport
-        "request.done": ("id",),  # its whole answer has arrived
+        "request.first_byte": ("id", "connection"),  # its answer has begun to arrive
+        "request.done": ("id",),  # its whole answer has arrived; if its body is streamed, its head
         "request.failed": ("id", "error"),  # it ends without an answer
         "request.retried": ("id", "error"),  # it goes to another connection
+        "connection.dialing": ("connection", "phase"),  # a dial waits for something else now; see sleepy.tcp.dialer
         "connection.dialed": ("connection", "address"),  # a connection is there
+        "connection.failed": ("connection", "error"),  # it could not be made
         "connection.closed": ("connection", "reason"),
+        "client.ejected": ("client", "seconds"),  # an LBClient gives it nothing but probes, for so long at least
+        "client.readmitted": ("client",),  # it answers again
         "link.lost": ("link", "index", "size"),  # the link dropped its index-th packet (counted from 1)
         "link.held": ("link", "seconds"),  # the link delayed a packet by as much
         "link.unreached": ("link", "index"),  # its drop list names a packet that never came
@@ -118,6 +123,10 @@ class Trace:
         self.where = where
         self._clock = clock
         self._sink = sink
+
+    def at(self, where: str) -> "Trace":
+        """The same recorder, for another place."""
+        return Trace(where, self._clock, self._sink)
 
     def __call__(self, name: str, /, **fields: Value) -> None:
         """Record that ``name`` happened now.

@@ -223,6 +223,9 @@ class Client:
     def _new_host(self, origin: Origin, url: Url) -> HostClient:
         options = self._options.copy()
         options["tls"] = options.get("tls") or True if origin.scheme == "https" else None
+        trace = options.get("trace")
+        if trace is not None:  # each peer's client counts for itself
+            options["trace"] = trace.at(f"{trace.where} {origin.scheme}://{url.authority}")
         if self._configure is not None:
             self._configure(origin, options)
         return HostClient(str(url.address), **options)

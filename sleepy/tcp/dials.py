@@ -12,6 +12,7 @@ from typing import TypeVar
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.dialer import Dialer, Phase
 from sleepy.tcp.errors import ConnectionClosed
+from sleepy.trace import Trace
 
 _log = logging.getLogger("sleepy.tcp")
 
@@ -23,10 +24,12 @@ class Dials:
 
     Args:
         dialer: Dials.
+        trace: Is told of every dial: what it waits for, and what comes of it.
     """
 
-    def __init__(self, dialer: Dialer) -> None:
+    def __init__(self, dialer: Dialer, trace: Trace | None = None) -> None:
         self._dialer = dialer
+        self._trace = trace
         self._phases: dict[asyncio.Task[None], Phase] = {}  # the oldest first
 
     def __len__(self) -> int:
@@ -39,12 +42,13 @@ class Dials:
 
     def start(
         self,
+        number: int,
         factory: Callable[[], Connection[A]],
         opened: Callable[[Connection[A]], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """Dial, and call ``opened`` or ``failed``."""
-        task = asyncio.get_running_loop().create_task(self._dial(factory, opened, failed))
+        """Dial, and call ``opened`` or ``failed``. The connection will have that number."""
+        task = asyncio.get_running_loop().create_task(self._dial(number, factory, opened, failed))
         self._phases[task] = "dial-queue"
 
         def ended(task: asyncio.Task[None]) -> None:
@@ -56,6 +60,7 @@ class Dials:
 
     async def _dial(
         self,
+        number: int,
         factory: Callable[[], Connection[A]],
         opened: Callable[[Connection[A]], None],
         failed: Callable[[Exception], None],
@@ -65,17 +70,22 @@ class Dials:
         def progress(phase: Phase) -> None:
             if task in self._phases:
                 self._phases[task] = phase
+            if self._trace is not None:
+                self._trace("connection.dialing", connection=number, phase=phase)
 
         try:
             connection = await self._dialer.dial(factory, progress=progress)
+            if connection.closing:
+                raise ConnectionClosed("the peer closed the connection as soon as it was made")  # noqa: TRY301 -- it failed
         except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits to hear of it
             _log.debug("a dial failed: %s", error)
+            if self._trace is not None:
+                self._trace("connection.failed", connection=number, error=repr(error))
             failed(error)
             return
-        if connection.closing:
-            failed(ConnectionClosed("the peer closed the connection as soon as it was made"))
-        else:
-            opened(connection)
+        if self._trace is not None:
+            self._trace("connection.dialed", connection=number, address=_address(connection))
+        opened(connection)
 
     async def close(self) -> None:
         """End them all."""
@@ -83,3 +93,8 @@ class Dials:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _address(connection: Connection[A]) -> str:
+    address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)

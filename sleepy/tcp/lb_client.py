@@ -28,6 +28,7 @@ from sleepy.tcp.errors import (
     PipelineOverflow,
     RequestTimeout,
 )
+from sleepy.trace import Trace
 
 A_co = TypeVar("A_co", covariant=True)
 
@@ -65,6 +66,7 @@ class LBClient(Generic[Q, A]):
         min_ejection: How long the first ejection lasts, in seconds; each that follows on it lasts twice as long.
         max_ejection: The longest an ejection lasts, in seconds.
         random: Shortens ejections by chance (see `Balancer`); hand in a seeded one to have the same again.
+        trace: Is told who is ejected and who is readmitted; None for nobody.
 
     Raises:
         ValueError: An option that makes no sense, or a client that is there twice.
@@ -82,6 +84,7 @@ class LBClient(Generic[Q, A]):
         min_ejection: float = 1.0,
         max_ejection: float = 60.0,
         random: Random | None = None,
+        trace: Trace | None = None,
     ) -> None:
         if timeout is not None and timeout <= 0:
             raise ValueError(f"timeout is {timeout} s; None is no limit")
@@ -94,6 +97,7 @@ class LBClient(Generic[Q, A]):
         self._balancer = Balancer[AnyClient[Q, A]](
             eject_after=eject_after, min_ejection=min_ejection, max_ejection=max_ejection, random=random
         )
+        self._trace = trace
         self._closed = False
         for client in clients:
             self._balancer.add(client)
@@ -194,7 +198,13 @@ class LBClient(Generic[Q, A]):
         try:
             healthy = self._is_healthy(request, answer, error)
         finally:
-            self._balancer.settle(ticket, asyncio.get_running_loop().time(), healthy=healthy)
+            member, news, now = ticket.member, ticket.member.news, asyncio.get_running_loop().time()
+            self._balancer.settle(ticket, now, healthy=healthy)
+            if self._trace is not None and member.news != news:
+                if member.ejected_until is None:
+                    self._trace("client.readmitted", client=repr(member.client))
+                else:
+                    self._trace("client.ejected", client=repr(member.client), seconds=member.ejected_until - now)
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close all clients. No more requests are taken; those pending may still end, for ``timeout`` seconds."""

@@ -53,6 +53,8 @@ class MultiplexClient(PeerClient[bytes, bytes]):
 
     _batches = True
 
+    _in_order = False
+
     def __init__(
         self,
         addr: str,

@@ -18,6 +18,7 @@ import itertools
 import math
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import Generic, Self, Unpack, cast
 
@@ -32,6 +33,7 @@ from sleepy.tcp.messages import HeaderLines, Headers, Request, Response
 from sleepy.tcp.metrics import Metrics
 from sleepy.tcp.options import PeerOptions, dialer_for
 from sleepy.tcp.streams import IncomingBody
+from sleepy.tcp.traced_connection import TracedConnection, connection_for
 
 _GO_AHEAD = 1.0  # seconds to wait for a 100 (Continue) that may never come (RFC 9110, section 10.1.1)
 
@@ -51,6 +53,7 @@ class PeerClient(Generic[Q, A]):
         ValueError: An option that makes no sense; the message says which.
     """
 
+    _in_order = True  # whether a connection's answers come in the order of its requests
     _batches = False  # whether one connection gets several requests in one turn of the event loop
 
     def __init__(self, addr: str, codec: Codec[Q, A] | None = None, **options: Unpack[PeerOptions]) -> None:
@@ -79,8 +82,11 @@ class PeerClient(Generic[Q, A]):
         self._deadlines = Deadlines[Exchange[Q, A]]()
         self._timer: asyncio.TimerHandle | None = None
         self._connections: dict[Connection[A], AnswerReader[Q, A]] = {}
-        self._dials = Dials(dialer)
+        self._dials = Dials(dialer, self._trace)
         self.metrics = Metrics()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._authority}>"
 
     @property
     def pending_requests(self) -> int:
@@ -271,17 +277,14 @@ class PeerClient(Generic[Q, A]):
         def made(connection: Connection[A]) -> None:
             self._connections[connection] = reader
             self.metrics.dials += 1
-            if self._trace is not None:
-                address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
-                where = f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
-                self._trace("connection.dialed", connection=number, address=where)
             opened(connection)
 
         def missed(error: Exception) -> None:
             self.metrics.failed_dials += 1
             failed(error)
 
-        self._dials.start(lambda: Connection(self, reader, number), made, missed)
+        factory = partial(connection_for, self, reader, number, self._trace, in_order=self._in_order)
+        self._dials.start(number, factory, made, missed)
 
     def _send(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
         """Send a request, and begin to send what follows it."""
@@ -299,8 +302,8 @@ class PeerClient(Generic[Q, A]):
         if self._read_timeout is not None or self._write_timeout is not None:
             exchange.sent_at = self._get_loop().time()
             self._limit(exchange, self._read_timeout if self._write_timeout is None else self._write_timeout)
-        if self._trace is not None:
-            self._trace("request.sent", id=exchange.id, connection=connection.number)
+        if self._trace is not None and isinstance(connection, TracedConnection):
+            connection.note_sent(exchange.id)
 
     def _send_body(
         self, exchange: Exchange[Q, A], connection: Connection[A], body: AsyncGenerator[bytes, None]
@@ -410,8 +413,8 @@ class PeerClient(Generic[Q, A]):
             self._trace("connection.closed", connection=connection.number, reason=str(error or "closed in order"))
         if not isinstance(error, RemoteProtocolError):
             stale = connection.messages > 0 and reader.between_messages
-            cause, error = error, ConnectionClosed(
+            closed = ConnectionClosed(
                 f"{self._authority} closed the connection before it answered ({error or 'in order'})", stale=stale
             )
-            error.__cause__ = cause
+            closed.__cause__, error = error, closed
         self._lost(connection, error)

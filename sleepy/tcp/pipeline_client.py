@@ -29,6 +29,7 @@ from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.peer_client import PeerClient
 from sleepy.tcp.pipeline import Lane, Pipeline
+from sleepy.tcp.traced_connection import TracedConnection
 
 if TYPE_CHECKING:
     import asyncio
@@ -138,8 +139,8 @@ class PipelineClient(PeerClient[Q, A]):
                 self._limit(exchange, limit)
         if self._trace is not None:
             for exchange in batch:
-                if exchange.connection is not None:
-                    self._trace("request.sent", id=exchange.id, connection=exchange.connection.number)
+                if isinstance(exchange.connection, TracedConnection):
+                    exchange.connection.note_sent(exchange.id)
 
     def _settle(self) -> None:
         """Do what the pipeline decides about those in line."""
