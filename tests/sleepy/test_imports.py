@@ -19,6 +19,7 @@ MODULES = {name: path for name, path in SOURCES.items() if name.split(".")[0] ==
 # The modules that do I/O or keep time. A new module is held to the stricter rule until it is named here.
 SHELLS = {
     "sleepy.integrations.httpx",
+    "sleepy.integrations.opentelemetry",
     "sleepy.tcp.client",
     "sleepy.tcp.connection",
     "sleepy.tcp.dialer",
@@ -38,6 +39,7 @@ SHELLS = {
     "sleepy.tcp.server",
     "sleepy.tcp.session",
     "sleepy.tcp.streams",
+    "sleepy.tcp.traced_connection",
     "sleepy.tcp.watch",
 }
 # The simulator is an event loop, so it is the other way round: these must also work without one.
@@ -60,6 +62,7 @@ OUTSIDE = {"asyncio", "selectors", "socket", "ssl", "subprocess", "threading", "
 # What only those import who use it, and have it.
 GUESTS = {
     "sleepy.integrations.httpx": {"httpx"},
+    "sleepy.integrations.opentelemetry": {"opentelemetry"},
     "sleepy.sim.pytest_plugin": {"pytest"},
     "sleepy.sim.testing": {"hypothesis"},
     "sleepy.udp.identity": {"cryptography"},
