@@ -6,6 +6,8 @@ is a system call, and a hundred small requests cost little more than one (no eve
 """
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Generic, Protocol, TypeVar, cast
 
 from sleepy.tcp.codec import Reader
@@ -120,6 +122,13 @@ class Connection(asyncio.Protocol, Generic[M]):
             self.transport.write(data)
 
     # --8<-- [end:write]
+
+    async def write_all(self, body: AsyncGenerator[bytes, None]) -> None:
+        """Send a body piece by piece, as fast as the peer takes it."""
+        async with aclosing(body):
+            async for piece in body:
+                self.write(piece)
+                await self.drain()
 
     async def drain(self) -> None:
         """Wait until the peer has taken enough for more to be written; at once if the connection is gone."""

@@ -17,7 +17,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Generic, Self, Unpack, cast
@@ -48,6 +48,7 @@ class PeerClient(Generic[Q, A]):
 
     Attributes:
         metrics: What it has done so far.
+        last_use_time: When it was asked last, in seconds on the loop's clock (LastUseTime); None if never.
 
     Raises:
         ValueError: An option that makes no sense; the message says which.
@@ -84,6 +85,7 @@ class PeerClient(Generic[Q, A]):
         self._connections: dict[Connection[A], AnswerReader[Q, A]] = {}
         self._dials = Dials(dialer, self._trace)
         self.metrics = Metrics()
+        self.last_use_time: float | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._authority}>"
@@ -247,6 +249,7 @@ class PeerClient(Generic[Q, A]):
         if self._deadlines.set(exchange, exchange.deadline):
             self._set_timer()
         self.metrics.requests += 1
+        self.last_use_time = exchange.asked_at
         if self._trace is not None:
             self._trace("request.queued", id=exchange.id, target=self._codec.describe(request))
         return exchange
@@ -315,10 +318,7 @@ class PeerClient(Generic[Q, A]):
             try:
                 if exchange.go_ahead is not None:
                     await asyncio.wait([exchange.go_ahead], timeout=_GO_AHEAD)
-                async with aclosing(body):
-                    async for piece in body:
-                        connection.write(piece)
-                        await connection.drain()
+                await connection.write_all(body)
             except Exception as error:  # noqa: BLE001 -- whatever the caller's own stream raises is the caller's
                 self._abandon(exchange)
                 exchange.fail(error)

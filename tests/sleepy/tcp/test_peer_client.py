@@ -118,6 +118,29 @@ async def test_any_status_is_an_answer(make: Make, status: int) -> None:
         assert (await soon(asking)).status == status
 
 
+async def test_a_client_knows_what_it_has_done(make: Make) -> None:
+    clock = Clock()
+    async with Peer() as peer, make(peer.addr) as client:
+        assert client.last_use_time is None
+        asking = asyncio.create_task(client.get("/"))
+        wire = await peer.accept()
+        began = clock.time()
+        await clock.advance(2.0)
+        wire.answer()
+        await soon(asking)
+        assert client.last_use_time is not None
+        assert began - 1 < client.last_use_time <= began
+        late = asyncio.create_task(client.get("/", timeout=1.0))
+        await clock.advance(1.5)
+        with pytest.raises(RequestTimeout):
+            await soon(late)
+        metrics = client.metrics
+        assert (metrics.requests, metrics.dials, metrics.failed_dials, metrics.retries) == (2, 1, 0, 0)
+        assert (metrics.failures, metrics.timeouts) == ({"RequestTimeout": 1}, {"read": 1})
+        assert metrics.latency.count == 1
+        assert 2.0 <= metrics.latency.mean < 3.0
+
+
 # What may not be sent
 
 
