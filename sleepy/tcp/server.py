@@ -175,6 +175,9 @@ class Server(Generic[Q, A]):
         if self._path is not None:
             self._server = await loop.create_unix_server(self._accept, self._path, backlog=_BACKLOG, **options)
         elif self._sock is not None:
+            if self._sock.family != getattr(socket, "AF_UNIX", None):
+                # Connections inherit it. asyncio sets it only if the socket was made with TCP's number.
+                self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._server = await loop.create_server(self._accept, sock=self._sock, backlog=_BACKLOG, **options)
         else:
             self._server = await loop.create_server(self._accept, self._host, self._port, backlog=_BACKLOG, **options)

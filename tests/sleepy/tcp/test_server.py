@@ -239,6 +239,10 @@ async def test_a_socket_that_is_there_already_is_served() -> None:
     sock = socket.create_server(("127.0.0.1", 0))
     async with Server(echo, sock=sock) as server, connected(server.address) as wire:
         assert server.address == sock.getsockname()
+        await turns_until(lambda: bool(server._sessions))
+        (session,) = server._sessions
+        accepted = session.connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         wire.send(GET)
         await answer(wire, b"GET / ")
 

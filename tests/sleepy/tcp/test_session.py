@@ -326,7 +326,7 @@ async def test_a_peer_that_takes_nothing_is_idle_and_one_that_takes_little_is_no
             wire.transport.resume_reading()
             await turns_until(lambda unsent=unsent: session.connection.unsent != unsent)  # type: ignore[misc]
             wire.transport.pause_reading()
-            await clock.advance(9.0)
+            await clock.advance(10.1)
             assert not session.connection.closing
         for _ in range(3):
             await clock.advance(10.0)
