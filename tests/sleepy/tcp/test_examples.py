@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-EXAMPLES = {"tcp_peer.py": "".join(f"{name}: a peer is both\n" for name in ("ann", "bob", "cid"))}
+EXAMPLES = {
+    "tcp_peer.py": "".join(f"{name}: a peer is both\n" for name in ("ann", "bob", "cid")),
+    "tcp_workers.py": "several workers answered: True\nthey ended with: {0}\n",
+}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

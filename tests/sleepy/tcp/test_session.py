@@ -374,6 +374,7 @@ async def test_slow_heads_are_cut_off_and_told_why() -> None:
                 wire.send(b"T")
             assert not wire.ended
             await clock.advance(1.1)
+            assert [session._no_more for session in server._sessions] == [True]
             assert (await wire.read_head()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
             await wire.read_all()
 
