@@ -114,14 +114,12 @@ class Http1:
             LocalProtocolError: The status is none, or the response says something about its length that is not true.
         """
         request = request or _UNREADABLE
-        if not 200 <= answer.status <= 599:
-            raise LocalProtocolError(f"{answer.status} is not the status of a final answer")
         headers = answer.headers
-        if "transfer-encoding" in headers:
+        named = headers if headers.raw else ()  # most answers have none, and need not be asked for each
+        parts = [_status_line(answer.status, answer.reason)]
+        if "transfer-encoding" in named:
             raise LocalProtocolError("a Transfer-Encoding is not for the handler to say: give a body or a stream")
-        reason = "".join(char if "\x20" <= char <= "\x7e" else " " for char in answer.reason)
-        parts = [f"HTTP/1.1 {answer.status} {reason}\r\n".encode("ascii")]
-        if now is not None and "date" not in headers:
+        if now is not None and "date" not in named:
             parts.append(_date(int(now)))
         if not keep_alive and "close" not in headers.tokens("connection"):
             parts.append(b"connection: close\r\n")
@@ -154,7 +152,7 @@ class Http1:
         return (
             answer.keep_alive
             and not _ends_with_connection(answer, request or _UNREADABLE)
-            and "close" not in answer.headers.tokens("connection")
+            and not (answer.headers.raw and "close" in answer.headers.tokens("connection"))
         )
 
     def answer_to(self, error: Exception, request: Request | None) -> Response:
@@ -200,6 +198,14 @@ def _check_request(request: Request) -> None:
         )
 
 
+@lru_cache(maxsize=256)
+def _status_line(status: int, reason: str) -> bytes:
+    if not 200 <= status <= 599:
+        raise LocalProtocolError(f"{status} is not the status of a final answer")
+    harmless = "".join(char if "\x20" <= char <= "\x7e" else " " for char in reason)
+    return f"HTTP/1.1 {status} {harmless}\r\n".encode("ascii")
+
+
 @lru_cache(maxsize=1)
 def _date(second: int) -> bytes:
     return f"date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
@@ -216,7 +222,7 @@ def _ends_with_connection(answer: Response, request: Request) -> bool:
 
 def _with_length(headers: Headers, body: bytes, *, needed: bool) -> list[bytes]:
     """Fields, end of head and body; with a Content-Length, unless it is there already or there is nothing to measure."""
-    told = headers.get_all("content-length")
+    told = headers.get_all("content-length") if headers.raw else []
     if told and told != [str(len(body))]:
         raise LocalProtocolError(f"Content-Length says {', '.join(told)!r}, the body has {len(body)} bytes")
     length = b"content-length: %d\r\n" % len(body) if not told and (body or needed) else b""
