@@ -18,14 +18,14 @@ BATCH = 25  # seeds that a process gets at a time
 
 def run_batch(seeds: list[int]) -> list[Outcome]:
     """Some runs, one after another."""
-    gc.freeze()  # so that each run's collection looks only at what is its own
     return [run_seed(seed) for seed in seeds]
 
 
 def outcomes(seeds: list[int], jobs: int) -> Iterator[Outcome]:
     """All runs, in order, with a progress bar on a terminal."""
     batches = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    with ProcessPoolExecutor(jobs) as pool:
+    # Each run collects its garbage, and need not look at what was there before.
+    with ProcessPoolExecutor(jobs, initializer=gc.freeze) as pool:
         hidden = not sys.stderr.isatty()
         for batch in track(pool.map(run_batch, batches), "runs", total=len(batches), disable=hidden):
             yield from batch

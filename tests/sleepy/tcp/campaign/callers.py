@@ -38,6 +38,8 @@ class Callers:
 
     Attributes:
         closing: Whether the client is being closed: then a request may be refused.
+        doubtful: How many connections may have lost their peers without news of it, in a network that lost packets. One
+            request can fail with each.
         repeatable: The ids of requests that may be executed more than once.
     """
 
@@ -49,6 +51,7 @@ class Callers:
         self._limit = min(subject.limits, default=math.inf)
         self._peace = False  # then bodies are small and at once: others may take longer than `write_timeout` allows
         self.closing = False
+        self.doubtful = 0
         self.repeatable: set[int] = set()
 
     @property
@@ -67,16 +70,13 @@ class Callers:
             if self._random.random() < 0.5:
                 await asyncio.sleep(self._random.choice([0.0, 0.001, 0.1, 0.5]))
 
-    async def ask_in_peace(self, *, clean: bool) -> None:
-        """Ask when nothing is wrong any more: there has to be an answer.
-
-        Unless the network had lost packets, and with them the news that the peer is gone: then a request that may not be
-        repeated can still meet a connection of before, and its caller is told so.
-        """
+    async def ask_in_peace(self) -> None:
+        """Ask when nothing is wrong any more: there has to be an answer."""
         self._peace = True
         error = await self._ask(timeout=100.0, patience=math.inf, streamed=False)
-        stale = isinstance(error, ConnectionClosed) and error.stale and not clean
-        if error is not None and not stale:
+        if isinstance(error, ConnectionClosed) and self.doubtful:
+            self.doubtful -= 1
+        elif error is not None:
             self._ledger.violate(f"all is well again, and a request failed: {error!r}")
 
     def _request(self) -> tuple[int, Any]:

@@ -123,6 +123,9 @@ class _Line(asyncio.StreamReaderProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end()
         super().connection_lost(exc)
+        waiter = self._get_close_waiter(None)  # type: ignore[attr-defined]  # whether it is asked for is left to the gc
+        if waiter.done() and not waiter.cancelled():
+            waiter.exception()
 
     def _end(self) -> None:
         if self._client:

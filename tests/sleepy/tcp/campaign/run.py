@@ -19,12 +19,14 @@ import gc
 import logging
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
+from operator import is_
 from random import Random
 from typing import Any
 
 from sleepy import sim
 from sleepy.sim.host import Host, _here  # pyright: ignore[reportPrivateUsage] -- to tell the timers of one host from others
-from sleepy.tcp import HostClient
+from sleepy.tcp import Client, HostClient, LBClient, PipelineClient
 from sleepy.tcp.frames import Frames
 from sleepy.tcp.multiplex import Multiplex
 from tests.sleepy.tcp.campaign.callers import SLACK, Callers
@@ -145,7 +147,7 @@ class _Run:
         await asyncio.sleep(0)
         for task in asyncio.all_tasks() - before:
             self._ledger.violate(f"a task was left: {task!r}")
-        gc.collect(1)  # errors that nobody has heard are told when their futures go
+        gc.collect()  # errors that nobody has heard are told when their futures go
 
     async def _client_side(self) -> None:
         callers = self.callers = Callers(self.subject, self._ledger, self._random)
@@ -159,18 +161,17 @@ class _Run:
             await self._close(self._random.choice([0.0, 0.1, 5.0]))
             await asyncio.gather(*calling, *weather)
             return
-        if self._random.random() < 0.1 and isinstance(self.subject.client, HostClient):
-            await asyncio.sleep(self._random.random())
-            self.subject.most_conns += 2
-            self.subject.client.max_conns = self.subject.most_conns
+        if self._random.random() < 0.3:
+            weather.append(asyncio.ensure_future(self._meddle()))
         await asyncio.gather(*calling)
         self._check_executions()
         await asyncio.sleep(QUIET)
         self._check_counts()
         await asyncio.gather(*weather)
+        callers.doubtful = 0 if self._clean else sum(self.subject.open_conns)
         await self._make_peace()
         for _ in range(4):
-            await callers.ask_in_peace(clean=self._clean)
+            await callers.ask_in_peace()
         self._check_executions()
         await self._close(5.0)
 
@@ -192,6 +193,25 @@ class _Run:
             else:
                 self._network.change("client", name, self._link())
                 self._network.change(name, "client", self._link())
+
+    async def _meddle(self) -> None:
+        """Do to the client what its owner may do at any time."""
+        client, random, most = self.subject.client, Random(self._random.random()), self.subject.most_conns + 2
+        for _ in range(random.randint(1, 6)):
+            await asyncio.sleep(random.random())
+            if isinstance(client, HostClient) and random.random() < 0.5:
+                self.subject.most_conns = most
+                client.max_conns = random.randint(1, most)
+                self._ledger.fault("other limit", max_conns=client.max_conns)
+            elif isinstance(client, HostClient | Client):
+                client.close_idle_connections()
+                self._ledger.fault("idle connections closed")
+            elif isinstance(client, LBClient) and len(self.subject.members) > 1:
+                gone = random.choice(self.subject.members)
+                client.remove_clients(partial(is_, gone))
+                self._ledger.fault("client removed")
+                await asyncio.sleep(random.random())
+                client.add_client(gone)
 
     async def _make_peace(self) -> None:
         """The network delivers everything, and the peers have begun anew."""
@@ -235,13 +255,23 @@ class _Run:
         client = self.subject.client
         if client.pending_requests:
             self._ledger.violate(f"{client.pending_requests} requests are pending, and nobody asks any more")
-        for place, member in enumerate(self.subject.members):
+        subject = self.subject
+        if isinstance(client, Client):
+            counts = (client.conns_count, client.idle_conns_count, 0)
+            self._compare(counts, (sum(subject.open_conns), sum(subject.open_conns), 0))
+        for open_conns, member in zip(subject.open_conns, subject.members, strict=bool(subject.members)):
             if isinstance(member, HostClient):
                 counts = (member.conns_count, member.idle_conns_count, member._pool.waiting_count)
-                if counts != (self.subject.open_conns[place], self.subject.open_conns[place], 0):
-                    self._ledger.violate(
-                        f"open, idle, in line: {counts} by the pool, and {self.subject.open_conns[place]} are open"
-                    )
+            elif isinstance(member, PipelineClient):
+                lanes = [lane for lane in member._pipeline.lanes if not lane.unwritten]
+                counts = (len(member._lane_of), len(lanes), len(member._pipeline.waiting))
+            else:
+                counts = (member.conns_count, member.conns_count, len(member._lane_for))
+            self._compare(counts, (open_conns, open_conns, 0))
+
+    def _compare(self, counts: tuple[int, ...], true: tuple[int, ...]) -> None:
+        if counts != true:
+            self._ledger.violate(f"connections, those with nothing to send, callers in line: {counts}, truly {true}")
 
     def _check_peer(self, peer: ScriptedPeer) -> None:
         """Rules 4 and 7, by what a peer sees."""
