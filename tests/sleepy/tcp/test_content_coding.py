@@ -67,6 +67,13 @@ def test_more_than_a_step_comes_out_whole(coding: str, pack: Any) -> None:
 
 
 @each_kind
+def test_what_a_library_holds_back_comes_out_too(coding: str, pack: Any) -> None:
+    """All input may be taken when a step is full, and the rest of the output still be inside."""
+    for extra in range(1, 300, 7):
+        assert len(unpack([coding], pack(bytes(STEP + extra)))) == STEP + extra
+
+
+@each_kind
 def test_what_ends_too_early_is_an_error(coding: str, pack: Any) -> None:
     """Rule 3, at every place but the front: nothing at all is nothing."""
     packed = pack(b"to be, or not to be" * 5)
@@ -84,6 +91,13 @@ def test_what_goes_on_behind_its_end_is_an_error(coding: str, pack: Any) -> None
         unpack([coding], packed + b"!!!!")
     with pytest.raises(RemoteProtocolError, match=coding):
         unpack([coding], packed, b"!!!!")
+
+
+@pytest.mark.parametrize("name", ["deflate", "raw deflate", "br"])
+def test_what_is_no_row_is_not_read_as_one(name: str) -> None:
+    coding, pack = PACKED[name]
+    with pytest.raises(RemoteProtocolError, match=coding):
+        unpack([coding], pack(b"one") + pack(b"two"))
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "zstd"])  # br and raw deflate have no checksum
