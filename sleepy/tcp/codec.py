@@ -96,6 +96,11 @@ class RequestReader(Reader[M_co], Protocol[M_co]):
         """Whether another request may follow the one that was given last."""
         ...
 
+    @property
+    def in_head(self) -> bool:
+        """Whether the message that is not whole yet is still so near its beginning that it should be over soon."""
+        ...
+
 
 class Codec(Protocol[Q, A]):
     """How requests and answers look as bytes."""

@@ -159,6 +159,7 @@ class FrameReader:
     """
 
     __slots__ = ("_begun", "_max_size", "_more", "_wanted", "keep_alive")
+    in_head = False  # a frame may be long, and take its time
 
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size

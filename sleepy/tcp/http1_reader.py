@@ -335,6 +335,11 @@ class RequestReader(_Reader[Request]):
         super().__init__(max_header_size, max_body_size)
         self._begun = begun
 
+    @property
+    def in_head(self) -> bool:
+        """Whether a head has begun that is not whole yet."""
+        return self._current is None and bool(self._buffer)
+
     def _read_head(self) -> _Current[Request] | None:
         while self._buffer.startswith(b"\r\n"):  # RFC 9112, section 2.2: empty lines before a request line are ignored
             del self._buffer[:2]

@@ -342,8 +342,9 @@ class Session(Generic[Q, A]):
             if not self.busy:
                 self.go_ahead(self._go_ahead)
         elif not (self._in_head or self._in_body or self._stream is not None):
-            self._in_head = True
-            self._watch.begin(Wait.HEAD)
+            self._in_head = self.requests.in_head
+            self._in_body = not self._in_head
+            self._watch.begin(Wait.HEAD if self._in_head else Wait.BODY, self._received)
 
     def stuck(self) -> None:
         """The peer takes less than we write."""

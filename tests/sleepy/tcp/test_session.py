@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sleepy.tcp import ConnectionClosed, HostClient, RemoteProtocolError, Request, Response, Server
+from sleepy.tcp.frames import Frames
 from sleepy.tcp.streams import HIGH_WATER
 from tests.sleepy.tcp.helpers import Clock, connected, soon, turns, turns_until
 from tests.sleepy.tcp.serving import GET, Stage, answer, echo, get
@@ -395,6 +396,28 @@ async def test_slow_bodies_are_cut_off_and_those_that_move_are_not() -> None:
         await turns_until(lambda seen=session._received: session._received > seen)  # type: ignore[misc]
         await clock.advance(10.1)
         assert (await wire.read_head()).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+
+
+async def test_a_long_frame_may_take_its_time_but_not_stand_still() -> None:
+    """Frames have no heads: what has begun is judged as a body is."""
+    clock = Clock()
+
+    async def handler(request: bytes) -> bytes:
+        return request
+
+    server = Server(handler, codec=Frames(), read_header_timeout=5.0, read_timeout=10.0, min_rate=100.0)
+    async with server, connected(server.address) as wire:
+        wire.send((100_000).to_bytes(4, "big"))
+        await turns_until(lambda: any(session._received for session in server._sessions))
+        (session,) = server._sessions
+        for _ in range(3):
+            wire.send(bytes(2000))
+            await turns_until(lambda seen=session._received: session._received > seen)  # type: ignore[misc]
+            await clock.advance(10.1)
+        assert not wire.ended
+        await clock.advance(10.1)
+        assert session._no_more
+        assert await wire.read_all() == b""
 
 
 async def test_slow_readers_are_cut_off() -> None:
