@@ -46,11 +46,18 @@ class RequestBody(IncomingBody):
         self._go_ahead = go_ahead
 
     async def __anext__(self) -> bytes:
-        if self.awaited:
-            self.awaited = False
-            if not self.ended:  # else it did not wait after all
-                self._session.go_ahead(self._go_ahead)
+        self.want()
         return await super().__anext__()
+
+    def want(self) -> None:
+        """Somebody reads it, or will: tell the peer, if it waits to hear it."""
+        if self.awaited and not self.ended:  # else it did not wait after all
+            self._session.go_ahead(self._go_ahead)
+        self.awaited = False
+
+    def waive(self) -> None:
+        """The answer goes out without it: whoever reads it from now on does not let the peer go ahead any more."""
+        self.awaited = False
 
     def fail(self, error: Exception) -> None:
         """No more will come, and it is not whole."""

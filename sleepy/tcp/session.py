@@ -9,7 +9,8 @@ Rules:
 1. A connection whose queue is full, or whose streamed body nobody reads, is not read from until there is room; one whose
    peer does not read is not written to. Both push back through TCP, and memory stays bounded.
 2. A peer that waits to hear whether its body is wanted (``Expect: 100-continue``) hears it when the request's turn has come:
-   earlier, the word would be taken for an answer to one before. With a streamed body it hears it when the handler reads.
+   earlier, the word would be taken for an answer to one before. With a streamed body it hears it when the handler reads, and
+   before an answer that is itself a stream, since that may read on.
 3. An answer that is ready before all of its request's body has come is the last: what is still on its way cannot be told
    from the next request by a peer that stops in the middle. The same after what is no request: where the next begins is
    anybody's guess.
@@ -200,7 +201,10 @@ class Session(Generic[Q, A]):
         )
         now = None if self._options.clock is None else self._options.clock()
         data = self._codec.encode_answer(answer, request, keep_alive=keep_alive, now=now)
-        return _Reply(data, self._codec.body_of_answer(answer, request), keep_alive)
+        answer_body = self._codec.body_of_answer(answer, request)
+        if asked.body is not None:  # a go-ahead in the middle of an answer would be taken for a part of it
+            asked.body.waive() if answer_body is None else asked.body.want()
+        return _Reply(data, answer_body, keep_alive)
 
     async def _send(self, reply: _Reply) -> None:
         if not reply.keep_alive:

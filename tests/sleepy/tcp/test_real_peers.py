@@ -364,3 +364,39 @@ def test_wrk(run: Run) -> None:
             assert int(found[1]) > 0
 
     run(program())
+
+
+# Ours with ours, on each event loop
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_our_clients_and_our_server(kind: Any, run: Run) -> None:
+    async def program() -> None:
+        async with Server(echo) as server, kind("{}:{}".format(*server.address), max_conns=4) as client:
+            answers = await asyncio.gather(*(client.post(f"/{number}", b"x" * number) for number in range(200)))
+            assert [answer.body for answer in answers] == [f"POST /{n} ".encode() + b"x" * n for n in range(200)]
+
+    run(program())
+
+
+def test_streams_both_ways_and_one_that_breaks(run: Run) -> None:
+    async def breaks() -> AsyncIterator[bytes]:
+        yield PIECES[0]
+        raise ZeroDivisionError
+
+    async def handler(request: Request) -> Response:
+        return Response(200, stream=breaks() if request.stream is None else request.stream)
+
+    async def program() -> None:
+        server = Server(handler, stream_request_body=True, max_request_body_size=None)
+        async with server, HostClient("{}:{}".format(*server.address)) as client:
+            for fields in ((), (("expect", "100-continue"),)):
+                request = Request("POST", "/", fields, stream=in_pieces(LARGE))
+                assert (await client.do(request)).body == LARGE
+            reader, writer = await asyncio.open_connection(*server.address)
+            writer.write(b"GET / HTTP/1.0\r\n\r\n")
+            with pytest.raises(ConnectionResetError):  # an orderly end would be the end of the body
+                await reader.read()
+            writer.close()
+
+    run(program())

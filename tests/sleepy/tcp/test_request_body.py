@@ -68,3 +68,14 @@ async def test_a_body_that_breaks_off_is_not_whole() -> None:
     with pytest.raises(RemoteProtocolError, match="it broke"):
         await soon(body.read())
     assert (body.ended, body.whole, body.error, host.ends) == (True, False, error, 1)
+
+
+async def test_what_is_waived_is_not_asked_for_any_more() -> None:
+    host = Host()
+    body = RequestBody(host, GO)
+    body.waive()
+    reading = asyncio.create_task(body.read())
+    await asyncio.sleep(0)
+    body.finish()
+    assert await soon(reading) == b""
+    assert host.words == []
