@@ -30,10 +30,12 @@ types: $(VENV)/.dev ## types: mypy and pyright, both strict
 	@$(BIN)/pyright
 
 site: $(VENV)/.dev ## build the site into site/
+	@$(BIN)/python -m lessons.playground assets
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "site/index.html"
 
 serve: $(VENV)/.dev ## show the site on http://127.0.0.1:8800/, and follow changes
+	@$(BIN)/python -m lessons.playground assets
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:8800
 
 clean: ## remove what make made; results in out/ stay
