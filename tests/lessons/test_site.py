@@ -47,14 +47,15 @@ def test_it_builds_without_a_complaint(site) -> None:
 
 def test_every_page_of_ours_is_there(site) -> None:
     lessons = ROOT / "lessons"
-    sources = [path.relative_to(lessons).with_suffix("") for path in lessons.rglob("*.md") if path.name != "parts.md"]
+    kept = [path.relative_to(lessons) for path in lessons.rglob("*.md") if path.name not in {"parts.md", "quiz.md"}]
+    sources = [path.with_suffix("") for path in kept if not {"template", "exercise"} & set(path.parts)]
     wanted = {(path.parent if path.name == "index" else path) / "index.html" for path in sources}
     assert wanted <= set(site.pages)
 
 
 def test_tools_and_parts_stay_out_of_it(site) -> None:
     published = {path.name for path in site.folder.rglob("*")}
-    assert not published & {"runs.py", "parts.md", "__init__.py", "parts"}
+    assert not published & {"runs.py", "parts.md", "__init__.py", "parts", "quiz.yml", "quiz", "exercise", "template"}
 
 
 def test_nothing_is_loaded_from_elsewhere(site, pages) -> None:
