@@ -60,6 +60,7 @@ EXTRA: Final = 14  # packets; rule 7
 LOSS_PACKETS: Final = 6  # fewer lost packets are chance
 LEAST_PACKETS: Final = 4
 INITIAL_RTT: Final = 0.1  # seconds; before the first sample only
+LEAST_RTT: Final = 1e-6  # seconds; a loopback's clock may show none
 
 
 class State(Enum):
@@ -107,6 +108,10 @@ class Bbr:
     def __init__(self, packet_size: int = 1200, random: Callable[[], float] = random) -> None:
         self.packet_size = packet_size
         self._random = random
+        self._forget(0.0)
+
+    def _forget(self, now: float) -> None:
+        """Know nothing of the path."""
         self.state = State.STARTUP
         self.rtt = inf
         self._gain = STARTUP_GAIN
@@ -119,7 +124,7 @@ class Bbr:
         self._full_rounds = 0
         self._phase_start = 0.0
         self._cruise = 0.0  # how many round trips the phase of gain 1 lasts
-        self._rtt_time = 0.0  # when the least round trip was seen
+        self._rtt_time = now  # when the least round trip was seen
         self._probe_end: float | None = None  # of rule 5; None until little enough is under way
 
     @property
@@ -227,7 +232,7 @@ class Bbr:
         """Keep the least round trip, and look for it when it has grown old (rules 1 and 5)."""
         expired = ack.now > self._rtt_time + RTT_LIFETIME
         if ack.rtt is not None and (ack.rtt <= self.rtt or expired):
-            self.rtt, self._rtt_time = ack.rtt, ack.now
+            self.rtt, self._rtt_time = max(ack.rtt, LEAST_RTT), ack.now
         if expired and self.state is not State.PROBE_RTT and self._round > 1:
             self.state = State.PROBE_RTT
             self._gain = 1.0
@@ -266,5 +271,4 @@ class Bbr:
 
     def on_persistent_congestion(self, now: float) -> None:
         """The path was dead; what comes back may be another one: forget the model."""
-        self.__init__(self.packet_size, self._random)  # type: ignore[misc]
-        self._rtt_time = now
+        self._forget(now)
