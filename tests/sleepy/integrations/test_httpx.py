@@ -54,6 +54,13 @@ async def together(request: Awaitable[Any], answering: Awaitable[Any]) -> Any:
     return result
 
 
+async def asked(peer: Peer) -> Wire:
+    """The next connection, when a request has come by it: an answer before that nobody has asked for."""
+    wire = await peer.accept()
+    await wire.read_head()
+    return wire
+
+
 def answers(peer: Peer, *datas: bytes, close: bool = False) -> Awaitable[list[bytes]]:
     """Play a server that gives these answers on one connection; gives the heads that it has got."""
 
@@ -100,6 +107,11 @@ async def pieces(*datas: bytes) -> AsyncIterator[bytes]:
         yield data
 
 
+def nameless(request: httpx.Request) -> httpx.Request:
+    del request.headers["user-agent"]
+    return request
+
+
 REQUESTS: dict[str, Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]]] = {
     "get": lambda client, url: client.get(url),
     "query": lambda client, url: client.get(url, params={"q": "a b&c", "ü": "/"}),
@@ -116,6 +128,7 @@ REQUESTS: dict[str, Callable[[httpx.AsyncClient, str], Awaitable[httpx.Response]
         url, content=pieces(b"one", b"two"), headers={"content-length": "6"}
     ),
     "own method": lambda client, url: client.request("PROPFIND", url, content=b"x"),
+    "no user agent": lambda client, url: client.send(nameless(client.build_request("GET", url))),
     "a long body": lambda client, url: client.put(url, content=bytes(200_000)),
 }
 
@@ -215,8 +228,7 @@ async def test_redirects_and_cookies_are_httpxs(make: Make, peer: Peer) -> None:
 async def test_a_body_is_there_as_it_comes(make: Make, peer: Peer) -> None:
     async with make() as client:
         asking = asyncio.ensure_future(client.send(client.build_request("GET", url(peer)), stream=True))
-        wire = await peer.accept()
-        await wire.read_head()
+        wire = await asked(peer)
         wire.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
         response = await soon(asking)
         parts = response.aiter_raw()
@@ -259,7 +271,7 @@ async def test_what_the_callers_stream_raises_is_the_callers(make: Make, peer: P
 async def test_a_response_that_is_closed_early_frees_its_place(make: Make, peer: Peer) -> None:
     async with make(limits=httpx.Limits(max_connections=1)) as client:
         asking = asyncio.ensure_future(client.send(client.build_request("GET", url(peer)), stream=True))
-        wire = await peer.accept()
+        wire = await asked(peer)
         wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\nbeginning")
         response = await soon(asking)
         await soon(response.aclose())
@@ -436,8 +448,7 @@ async def test_the_server_closes_too_early(make: Make, peer: Peer, data: bytes) 
 async def test_the_connection_breaks(make: Make, peer: Peer, data: bytes) -> None:
     async with make() as client:
         asking = asyncio.ensure_future(client.send(client.build_request("POST", url(peer)), stream=True))
-        wire = await peer.accept()
-        await wire.read_head()
+        wire = await asked(peer)
         wire.send(data)
         if data:
             response = await soon(asking)
@@ -486,7 +497,7 @@ async def test_the_limit_on_reading_a_head(make: Make, peer: Peer) -> None:
 async def test_the_limit_on_reading_a_piece(make: Make, peer: Peer) -> None:
     async with make(httpx.Timeout(None, read=0.01)) as client:
         asking = asyncio.ensure_future(client.get(url(peer), timeout=httpx.Timeout(None, read=0.05)))
-        wire = await peer.accept()
+        wire = await asked(peer)
         wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
         assert type(await failure(asking)) is httpx.ReadTimeout
 
@@ -512,7 +523,7 @@ async def test_the_limit_on_connecting(make: Make) -> None:
 async def test_the_limit_on_waiting_for_a_place(make: Make, peer: Peer) -> None:
     async with make(httpx.Timeout(None, pool=0.01), limits=httpx.Limits(max_connections=1)) as client:
         asking = asyncio.ensure_future(client.send(client.build_request("GET", url(peer)), stream=True))
-        (await peer.accept()).send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+        (await asked(peer)).send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
         response = await soon(asking)
         assert type(await failure(client.get(url(peer)))) is httpx.PoolTimeout
         await response.aclose()
@@ -556,7 +567,7 @@ async def test_each_piece_has_the_whole_limit(peer: Peer) -> None:
     timeout = httpx.Timeout(None, read=5.0)
     async with httpx.AsyncClient(transport=SleepyTransport(), timeout=timeout) as client:
         asking = asyncio.ensure_future(client.get(url(peer)))
-        wire = await peer.accept()
+        wire = await asked(peer)
         wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n")
         for _ in range(3):
             await clock.advance(4.0)
@@ -589,6 +600,32 @@ async def test_a_caller_that_gives_up_frees_his_place(make: Make, peer: Peer) ->
 
 
 # What is sleepy's alone
+
+
+async def test_an_answer_before_the_request_was_sent_whole(peer: Peer) -> None:
+    """Sleepy's: it is given at once, and what is still sent behind it does no harm."""
+    go_on, gone_on = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one"
+        await go_on.wait()
+        yield b"two"
+        gone_on.set()
+        await asyncio.Event().wait()
+
+    async with httpx.AsyncClient(transport=SleepyTransport(), timeout=httpx.Timeout(60)) as client:
+        asking = asyncio.ensure_future(
+            client.send(client.build_request("POST", url(peer), content=body()), stream=True)
+        )
+        wire = await peer.accept()
+        await wire.read(b"one\r\n")
+        wire.send(b"HTTP/1.1 413 Too Much\r\ncontent-length: 5\r\n\r\n")
+        response = await soon(asking)
+        assert response.status_code == 413
+        go_on.set()
+        await soon(gone_on.wait())
+        wire.send(b"hello")
+        assert await soon(response.aread()) == b"hello"
 
 
 async def test_the_cause_is_kept(peer: Peer) -> None:

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from sleepy.integrations.opentelemetry import Telemetry
 from sleepy.tcp import Client, HostClient, LBClient, Request, RequestTimeout
 from tests.sleepy.tcp.conftest import tidy  # noqa: F401 -- a fixture
-from tests.sleepy.tcp.helpers import Peer, soon, turns
+from tests.sleepy.tcp.helpers import Peer, Wire, soon
 
 pytestmark = pytest.mark.usefixtures("tidy")
 
@@ -61,6 +61,13 @@ async def peer() -> AsyncIterator[Peer]:
         yield peer
 
 
+async def asked(peer: Peer) -> Wire:
+    """The next connection, when a request has come by it: an answer before that nobody has asked for."""
+    wire = await peer.accept()
+    await wire.read_head()
+    return wire
+
+
 def port(peer: Peer) -> int:
     return int(peer.addr.rpartition(":")[2])
 
@@ -99,8 +106,7 @@ async def test_a_request_is_a_span_by_the_conventions(seen: Seen, peer: Peer) ->
 async def test_a_duration_and_a_count(seen: Seen, peer: Peer) -> None:
     client = seen.telemetry.watch(HostClient(peer.addr), base_url=f"http://{peer.addr}")
     asking = asyncio.ensure_future(client.do(Request("BREW", "/pot")))
-    wire = await peer.accept()
-    await wire.read_head()
+    wire = await asked(peer)
     (active,) = seen.points("http.client.active_requests")
     assert (active.value, client.pending_requests) == (1, 1)
     wire.answer(status="418 I'm a teapot")
@@ -152,8 +158,8 @@ async def test_a_request_that_is_sent_again_is_one_span(seen: Seen, peer: Peer) 
     client = seen.telemetry.watch(HostClient(peer.addr, trace=seen.telemetry.trace))
     asking = asyncio.ensure_future(client.do(Request("GET", "/")))
     for _ in range(2):
-        (await peer.accept()).close()
-    (await peer.accept()).answer()
+        (await asked(peer)).close()
+    (await asked(peer)).answer()
     await soon(asking)
     await client.close()
     (span,) = seen.spans
@@ -172,8 +178,7 @@ async def test_requests_at_the_same_time_keep_their_notes_apart(seen: Seen, peer
             for one in (peer, other)
             for number in range(2)
         ]
-        wires = [await one.accept() for one in (peer, other) for _ in range(2)]
-        await turns()
+        wires = [await asked(one) for one in (peer, other) for _ in range(2)]
         for wire in reversed(wires):
             wire.answer()
         await soon(asyncio.gather(*asking))
@@ -184,10 +189,31 @@ async def test_requests_at_the_same_time_keep_their_notes_apart(seen: Seen, peer
     assert not seen.telemetry._noted
 
 
+async def test_requests_that_are_not_watched_belong_to_no_span(seen: Seen, peer: Peer) -> None:
+    """Also those that the same task asks of the same client later."""
+    host = HostClient(peer.addr, trace=seen.telemetry.trace)
+    client = seen.telemetry.watch(host)
+
+    async def answer() -> Wire:
+        wire = await asked(peer)
+        wire.answer()
+        return wire
+
+    answering = asyncio.ensure_future(answer())
+    await client.do(Request("GET", "/"), timeout=20)
+    wire = await answering
+    asking = asyncio.ensure_future(host.get("/"))
+    await wire.read_head()
+    assert not seen.telemetry._noted
+    wire.answer()
+    await soon(asking)
+    await client.close()
+
+
 async def test_a_watched_client_is_a_client(seen: Seen, peer: Peer) -> None:
     async with LBClient([seen.telemetry.watch(HostClient(peer.addr))]) as spread:
         asking = asyncio.ensure_future(spread.do(Request("GET", "/"), timeout=5))
-        (await peer.accept()).answer()
+        (await asked(peer)).answer()
         assert (await soon(asking)).status == 200
     assert len(seen.spans) == 1
 

@@ -8,7 +8,7 @@ import pytest
 from sleepy.tcp import Client, HostClient, LBClient, PipelineClient, Request
 from sleepy.tcp.connection import Connection
 from sleepy.trace import Event
-from tests.sleepy.tcp.helpers import Clock, Peer, Watch, closed_port, soon, turns
+from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, closed_port, soon, turns
 
 pytestmark = pytest.mark.usefixtures("tidy")
 
@@ -17,6 +17,13 @@ pytestmark = pytest.mark.usefixtures("tidy")
 async def peer() -> AsyncIterator[Peer]:
     async with Peer() as peer:
         yield peer
+
+
+async def asked(peer: Peer) -> Wire:
+    """The next connection, when a request has come by it: an answer before that nobody has asked for."""
+    wire = await peer.accept()
+    await wire.read_head()
+    return wire
 
 
 def story(events: list[Event], number: int = 0) -> list[str]:
@@ -28,8 +35,7 @@ async def test_the_first_byte_is_told_when_it_comes(peer: Peer) -> None:
     clock, watch = Clock(), Watch()  # the watch goes by the clock
     async with HostClient(peer.addr, trace=watch.trace) as client:
         asking = asyncio.ensure_future(client.get("/"))
-        wire = await peer.accept()
-        await wire.read_head()
+        wire = await asked(peer)
         await clock.advance(3.0)
         assert story(watch.events) == ["request.queued", "request.sent"]
         wire.send(b"H")
@@ -50,7 +56,7 @@ async def test_an_interim_answer_is_a_beginning(peer: Peer) -> None:
     watch = Watch()
     async with HostClient(peer.addr, trace=watch.trace) as client:
         asking = asyncio.ensure_future(client.get("/"))
-        wire = await peer.accept()
+        wire = await asked(peer)
         wire.send(b"HTTP/1.1 103 Early Hints\r\n\r\n")
         await watch.see("request.first_byte")
         wire.answer()
@@ -110,7 +116,7 @@ async def test_without_a_trace_connections_are_plain(peer: Peer) -> None:
     """So that nobody pays who does not ask."""
     async with HostClient(peer.addr) as client:
         asking = asyncio.ensure_future(client.get("/"))
-        (await peer.accept()).answer()
+        (await asked(peer)).answer()
         await soon(asking)
         assert [type(connection) for connection in client._connections] == [Connection]
 
@@ -126,7 +132,7 @@ async def test_queue_and_dial_are_told_apart(peer: Peer) -> None:
         await turns()
         assert [event.fields["phase"] for event in watch.named("connection.dialing")] == ["dial-queue"]
         slot.release()
-        (await peer.accept()).answer()
+        (await asked(peer)).answer()
         await soon(asking)
     assert [event.fields for event in watch.named("connection.dialing")] == [
         {"connection": 0, "phase": phase} for phase in ("dial-queue", "dns", "dial")
@@ -150,8 +156,7 @@ async def test_ejection_and_readmission(peer: Peer) -> None:
     async with LBClient([host], eject_after=2, min_ejection=1.0, max_attempts=1, trace=watch.trace) as client:
         for count in (1, 2):
             asking = asyncio.ensure_future(client.do(Request("POST", "/")))
-            wire = await peer.accept()
-            await wire.read_head()
+            wire = await asked(peer)
             wire.close()
             with pytest.raises(ConnectionError):
                 await soon(asking)
@@ -161,7 +166,7 @@ async def test_ejection_and_readmission(peer: Peer) -> None:
         assert 0.75 <= ejected.fields["seconds"] <= 1.0
         await clock.advance(1.0)
         asking = asyncio.ensure_future(client.do(Request("GET", "/")))
-        (await peer.accept()).answer()
+        (await asked(peer)).answer()
         await soon(asking)
     assert [event.name for event in watch.events] == ["client.ejected", "client.readmitted"]
 
@@ -172,7 +177,7 @@ async def test_a_clients_peers_are_told_apart(peer: Peer) -> None:
     async with Peer() as other, Client(trace=watch.trace) as client:
         for one in (peer, other):
             asking = asyncio.ensure_future(client.get(f"http://{one.addr}/"))
-            (await one.accept()).answer()
+            (await asked(one)).answer()
             await soon(asking)
     assert [event.where for event in watch.named("request.done")] == [
         f"test http://{peer.addr}",
