@@ -20,15 +20,16 @@ Rules:
    last part is longer by up to four, at random: senders that probe all at the same moment learn nothing.
 5. *Probe the round trip*: if no sample came near the least for 10 seconds, the own queue may be hiding it. For 200 ms and a
    round only four packets are under way. Who shares the path sees the least at the same moment, and so does the same soon.
-6. The window is twice the BDP, since acks come in clumps and late; and at least four packets.
+6. The window is one and a half BDP, since acks come in clumps and late, and at least four packets. (BBR has two; but what
+   several senders have under way beyond their BDP is a standing queue, and while it stands shares cannot change.)
 7. When probing (rule 4) everybody adds the same on top, 14 packets per round trip, and has as much more window. To multiply
    alone would leave shares as they are: whoever has little gets little. To add the same, and let too much wear off in
    proportion, makes shares equal, as in Reno (D.-M. Chiu and R. Jain, 1989).
 
-That is the first version of BBR, but for rule 7, the random length, and the phase of 0.75 that takes as long as it must.
-What it costs: it does not answer to losses, so several of them lose a quarter of their packets at a bottleneck whose queue
-is much shorter than a BDP, and others who share that, and do answer, get little. The later versions answer to losses above
-2 %, and so give up what this one is for.
+That is the first version of BBR, but for rules 6 and 7, the random length, and the phase of 0.75 that takes as long as it
+must. What it costs: it does not answer to losses. So several of them lose a quarter of their packets at a bottleneck whose
+queue is much shorter than a BDP, and others who share that, and do answer, get little. The later versions answer to losses
+above 2 %, and so give up what this one is for.
 
 Source: N. Cardwell and others, "BBR: Congestion-Based Congestion Control" (ACM Queue, 2016);
 draft-ietf-ccwg-bbr-05 (the gain of startup).
@@ -47,7 +48,7 @@ STARTUP_GAIN: Final = 2.77  # 4 ln 2: the least with which the rate doubles per 
 BANDWIDTH_ROUNDS: Final = 10
 FULL_GROWTH: Final = 1.25
 FULL_ROUNDS: Final = 3
-WINDOW_GAIN: Final = 2.0
+WINDOW_GAIN: Final = 1.5
 PROBE_GAIN: Final = 1.25
 DRAIN_GAIN: Final = 0.75
 CRUISE_GAIN: Final = 1.0

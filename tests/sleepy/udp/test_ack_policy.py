@@ -56,6 +56,14 @@ def test_two_silent_peers_stay_silent() -> None:
     assert policy.waiting_since is None
 
 
+def test_a_gap_before_acks_only_hastens_nothing() -> None:
+    """Rules 3 and 4: nobody waits to hear of lost acks."""
+    policy = AckPolicy()
+    policy.on_received(0, 1.0, ack_eliciting=True)
+    policy.on_received(2, 1.01, ack_eliciting=False)
+    assert policy.next_timeout == pytest.approx(1.025)
+
+
 @given(lists(tuples(integers(0, 3), booleans(), floats(0, 0.05)), max_size=200))
 def test_no_more_than_24_packets_go_unanswered(packets: list[tuple[int, bool, float]]) -> None:
     """Rules 1 and 2, whatever arrives: who obeys keeps both promises."""

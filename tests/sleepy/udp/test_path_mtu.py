@@ -59,6 +59,22 @@ def test_a_size_fails_only_after_three_lost_probes() -> None:
     assert mtu.size == 1400
 
 
+def test_lost_probes_of_one_size_say_nothing_about_the_next() -> None:
+    """Rule 3: two losses, a success, and the next size has its three chances."""
+    mtu = PathMtuSearch(1400)
+    for _ in range(3):
+        mtu.on_probe_lost(mtu.next_probe(0.0) or 0, 0.0)
+    for _ in range(2):
+        assert mtu.next_probe(0.0) == 1300
+        mtu.on_probe_lost(1300, 0.0)
+    assert mtu.next_probe(0.0) == 1300
+    mtu.on_probe_acked(1300, 0.0)
+    for _ in range(3):
+        assert mtu.next_probe(0.0) == 1350
+        mtu.on_probe_lost(1350, 0.0)
+    assert mtu.next_probe(0.0) == 1325
+
+
 def test_with_losses_it_still_ends_and_never_above() -> None:
     """Rules 2 and 3 at 20 % loss."""
     for seed in range(20):

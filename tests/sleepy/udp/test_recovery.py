@@ -126,6 +126,26 @@ def test_calm_brings_the_thresholds_back() -> None:
     assert 14 <= episodes <= 17
 
 
+def test_a_spurious_loss_ends_the_calm() -> None:
+    """Rule 3: after 12 calm losses one that was spurious, and the 16 count anew."""
+    recovery, _ = sending(30)
+    recovery.on_acked([6], 0.1)
+    recovery.on_acked([0], 0.1)
+    recovery.on_acked([29], 0.13)
+    recovery.detect_lost(0.3)
+    sequence, now = 30, 1.0
+    for episode in range(24):
+        for _ in range(10):
+            recovery.on_sent(sequence, SIZE, now, sequence)
+            sequence += 1
+        recovery.on_acked([sequence - 1], now + 0.1)
+        if episode == 12:
+            assert recovery.on_acked([sequence - 10], now + 0.1).late
+        recovery.detect_lost(now + 0.3)
+        now += 0.5
+    assert recovery.packet_threshold == 10
+
+
 def test_packets_that_only_carry_acks_are_only_counted() -> None:
     """Rule 4: they set no timer and are never lost, but the numbers go on."""
     recovery, _ = sending(1)
@@ -157,6 +177,23 @@ def test_probes_back_off_and_an_ack_ends_that() -> None:
     recovery.on_sent(8, SIZE, now + 0.1, 8)
     recovery.detect_lost(now + 10.0)
     assert recovery.next_timeout() < now + 0.1 + 0.5
+
+
+def test_a_probe_that_is_not_sent_is_due_again_later() -> None:
+    """Rule 5: asked late, and with nothing sent, the next timeout lies ahead all the same; and an ack needs no probe."""
+    recovery, _ = sending(1)
+    recovery.on_timeout(100.0)
+    assert recovery.next_timeout() == pytest.approx(100.65)
+    assert recovery.probes == 1
+    recovery.on_acked([0], 100.1)
+    assert recovery.probes == 0
+
+
+def test_the_ack_delay_is_heeded() -> None:
+    """As far as it was promised: of a sample of 120 ms, 20 were the peer's."""
+    recovery, _ = sending(1)
+    recovery.on_acked([0], 0.12, ack_delay=0.02)
+    assert recovery.round_trip.smoothed == pytest.approx(0.1)
 
 
 def test_persistent_congestion() -> None:

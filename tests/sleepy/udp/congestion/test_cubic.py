@@ -66,6 +66,22 @@ def test_on_a_short_path_it_is_no_slower_than_reno() -> None:
     assert cubic.window / SIZE > 11 * 0.7 + 8 * ALPHA
 
 
+def test_beyond_the_old_window_the_estimate_grows_as_reno() -> None:
+    """Rule 3: 20 round trips of 5 ms: 7 from 7.7 to 11 packets, and then one packet each, so 24; with 0.53 it were 18."""
+    cubic = grown(11)
+    cubic.on_lost(loss(1.0))
+    run(cubic, 1.0, 0.1, rtt=0.005)
+    assert 21 < cubic.window / SIZE < 26
+
+
+def test_the_target_is_where_the_curve_will_be_in_a_round_trip() -> None:
+    """Rule 2: 70 packets at 1 s, a window acked at 2 s: 100 - 0.4 * (4.21716 - 1.1) ** 3 = 87.884."""
+    cubic = grown(100)
+    cubic.on_lost(loss(1.0))
+    cubic.on_acked(ack(2.0, 70, packet_size=SIZE))
+    assert cubic.window / SIZE == pytest.approx(87.884, abs=0.01)
+
+
 def test_fast_convergence_leaves_room() -> None:
     """Rule 4: 100, then a loss at 70, which is below: w_max = 70 * 1.7 / 2 = 59.5, and the window 49."""
     cubic = grown(100)
