@@ -11,7 +11,7 @@ from lessons.playground.stage import LESSONS, Stage, load
 
 def drawn() -> dict[Path, str]:
     """Every still picture, and what should be in it."""
-    pictures = {}
+    pictures: dict[Path, str] = {}
     for path in sorted(LESSONS.glob("*/*/playground.py")):
         lesson = path.parent.relative_to(LESSONS).as_posix()
         scenario = load(lesson)

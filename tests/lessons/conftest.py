@@ -25,6 +25,8 @@ class Build(NamedTuple):
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Build:
     folder = tmp_path_factory.mktemp("site")
+    # Python for the page: from the cache, or from npm; without it, tests of the diagrams are skipped.
+    subprocess.run([sys.executable, "-m", "lessons.playground", "assets"], cwd=ROOT, check=True, timeout=100)
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder],
         cwd=ROOT,
