@@ -139,6 +139,7 @@ class Reassembly:
         ahead = newer((sequence + 1) & 0xFFFF, self._count & 0xFFFF)
         return not ahead and newer((self._count - self._limit) & 0xFFFF, sequence)
 
+    # --8<-- [start:give-up]
     def advance(self, count: int) -> None:
         """The number after the newest that is known is this one: give up what is now too old."""
         if count - self._count >= self._limit:
@@ -155,3 +156,5 @@ class Reassembly:
             if now - self.partials[oldest].started < self._timeout:
                 return
             del self.partials[oldest]
+
+    # --8<-- [end:give-up]

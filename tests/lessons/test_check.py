@@ -11,7 +11,7 @@ from tests.lessons.conftest import ROOT
 
 pytestmark = pytest.mark.timeout(300)  # an exercise is some ten processes
 
-FULL = {"udp/01-acks-by-the-dozen"}
+FULL = {"udp/01-acks-by-the-dozen", "udp/02-fragments-and-reassembly"}
 """Lessons that once were whole, and may not become drafts again."""
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.lessons.conftest import ROOT
 
-PAGES = sorted((ROOT / "lessons").rglob("*.md"))
+PAGES = sorted(path for path in (ROOT / "lessons").rglob("*.md") if "template" not in path.parts)
 CUT = re.compile(r'^\s*--8<-- "(?P<path>[^":]+)(?::(?P<section>[a-z-]+))?"', re.MULTILINE)
 LISTING = re.compile(r'^```python title="(?P<title>[^"]+)"\n(?P<text>.*?)^```', re.MULTILINE | re.DOTALL)
 MARKER = re.compile(r"--8<-- \[(start|end):([a-z-]+)\]")
