@@ -289,10 +289,7 @@ class Recovery(Generic[Token]):
         self._run_order = packet.order
         if not neighbour or self._run_start is None:
             self._run_start = packet.time
-        if packet.time - self._run_start <= PERSISTENT * self.round_trip.patience:
-            return False
-        self._run_start = packet.time  # one row is reported once
-        return True
+        return packet.time - self._run_start > PERSISTENT * self.round_trip.patience
 
     def _remember(self, number: int, packet: _Sent[Token]) -> None:
         """Keep a lost packet's number for a while, and count calm round trips (rule 3)."""

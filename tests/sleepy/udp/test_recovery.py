@@ -206,6 +206,19 @@ def test_persistent_congestion() -> None:
         assert notes.persistent == (0 if acked_between else 1)
 
 
+def test_a_late_ack_ends_the_row_of_losses() -> None:
+    """Rule 6: not everything was lost, as it turns out, though it was said to be."""
+    for late in (False, True):
+        recovery, notes = sending(6, spacing=0.3)
+        recovery.time_threshold = 100.0
+        assert recovery.on_acked([5], 1.55).lost == [0, 1, 2]
+        if late:
+            assert recovery.on_acked([1], 1.56).late == [1]
+        recovery.time_threshold = 1.0
+        assert recovery.detect_lost(1.6) == [3, 4]
+        assert notes.persistent == (0 if late else 1)
+
+
 def test_a_lost_mtu_probe_is_no_congestion() -> None:
     """Rule 8: it comes back as lost, and the controller does not hear of it."""
     recovery, notes = sending(0)

@@ -184,6 +184,22 @@ def test_startup_ends_where_a_queue_overflows() -> None:
         assert control.state is expected
 
 
+def test_each_round_is_judged_by_its_own_losses() -> None:
+    """Rule 2: 10 % in each of five rounds are not 50 % of the last."""
+    control = Bbr(SIZE)
+    delivered = 0
+    for round_trip in range(5):
+        start = delivered
+        for packet in range(100):
+            if packet % 10 == 0:
+                control.on_lost(Loss(0.1 * round_trip, SIZE, 0.0, 90 * SIZE))
+            delivered += SIZE
+            rate = 1e5 * 2**round_trip  # still growing
+            now = 0.1 * (round_trip + 1)
+            control.on_acked(Ack(now, SIZE, now - 0.1, 0.1, 0.1, 90 * SIZE, False, rate, delivered, start))
+    assert control.state is State.STARTUP
+
+
 def test_when_the_path_was_dead_the_model_is_forgotten() -> None:
     world = path()
     world.run(2.0)
