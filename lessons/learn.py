@@ -135,7 +135,7 @@ def show(lesson: Lesson, report: Report, page: Console) -> None:
         solution = lesson.exercise / "solution.py"
         page.print(f"\n[green bold]All tests pass.[/] Compare with {escape(str(solution))}", soft_wrap=True)
     else:
-        page.print(f"\nStuck? python -m lessons learn {lesson.name} --hint", soft_wrap=True)
+        page.print("\nStuck? The same command with --hint, in another terminal, helps in three steps.")
 
 
 def as_json(lesson: Lesson, file: Path, report: Report) -> str:

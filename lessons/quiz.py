@@ -100,7 +100,7 @@ def draw(questions: list[Question]) -> str:
     lines = [f"<!-- Drawn from {SOURCE} by `python -m lessons quiz`. -->", ""]
     lines += ["Open the answer you would give.", ""]
     for number, question in enumerate(questions, 1):
-        lines += [f"### {number}. {question.text}", ""]
+        lines += [f"**{number}. {question.text}**", ""]  # a heading would fill the table of contents
         for letter, answer in zip("ABCDE", question.answers, strict=False):
             verdict = "**Right.**" if answer.right else "**No.**"
             title = answer.text.replace('"', "&quot;")

@@ -1,5 +1,7 @@
 """Whatever a student's file does, there is a report, and soon."""
 
+import os
+import select
 import sys
 from pathlib import Path
 
@@ -107,6 +109,21 @@ def test_leaving_in_the_middle_is_a_failure(tmp_path) -> None:
     assert not report.passed
     assert "ended by itself" in report.trouble
     assert report.outcomes[0].status is Status.FAILED
+
+
+@needs_limits
+def test_what_it_has_started_ends_with_it(tmp_path) -> None:
+    sleeper = "[sys.executable, '-c', 'import time; time.sleep(600)']"
+    code = GOOD.replace("return 1", f"import subprocess, sys; print(subprocess.Popen({sleeper}).pid); return 1")
+    report = report_on(tmp_path, "import warnings; warnings.simplefilter('ignore')\n" + code)
+    try:
+        handle = os.pidfd_open(int(report.printed.split()[0]))
+    except ProcessLookupError:
+        return  # it is gone already
+    ended = select.poll()
+    ended.register(handle, select.POLLIN)
+    assert ended.poll(30_000)  # milliseconds: the kernel ends it in its own time
+    os.close(handle)
 
 
 @pytest.mark.parametrize("call", ["time.sleep(1)", "time.time()", "time.monotonic()"])
