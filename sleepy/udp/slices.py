@@ -32,8 +32,8 @@ def units(size: int) -> int:
 def first_run(todo: int, most: int) -> tuple[int, int]:
     """The first unit of a set that is not empty, and how many in a row are in it from there on, at most ``most``."""
     first = (todo & -todo).bit_length() - 1
-    rest = todo >> first
-    return first, min(most, (~rest & (rest + 1)).bit_length() - 1)
+    rest = todo >> first & ((1 << most) - 1)
+    return first, (~rest & (rest + 1)).bit_length() - 1
 
 
 # --8<-- [end:span]

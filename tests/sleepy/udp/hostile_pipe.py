@@ -99,3 +99,11 @@ class HostilePipe:
             if not busy and all(packet.declared_lost or packet.acked for packet in self.under_way):
                 return
         raise AssertionError("the two ends never come to rest")
+
+
+def ends(**options: object) -> HostilePipe:
+    return HostilePipe([ChannelConfig(**options)])  # type: ignore[arg-type]
+
+
+def read_all(end: Messages, channel: int = 0) -> list[bytes]:
+    return list(iter(end.receiver(channel).read, None))

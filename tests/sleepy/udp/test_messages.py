@@ -12,7 +12,7 @@ from sleepy.udp.channels.config import ChannelConfig, Delivery
 from sleepy.udp.channels.reliable_receiver import ReliableReceiver
 from sleepy.udp.chunks import ID_MASK, LARGEST_WHOLE, PING, BlockStop, Credit, ProtocolError, Run, Skip, Slice
 from sleepy.udp.messages import Messages
-from tests.sleepy.udp.hostile_pipe import ROOM, HostilePipe
+from tests.sleepy.udp.hostile_pipe import ROOM, HostilePipe, ends, read_all
 
 SMALL = {
     "max_message_size": 4000,
@@ -150,14 +150,6 @@ def test_long_storms(seed: int) -> None:
         step()
     assert read[0] == sent[0]
     assert sorted(read[1]) == sorted(sent[1])
-
-
-def ends(**options: object) -> HostilePipe:
-    return HostilePipe([ChannelConfig(**options)])  # type: ignore[arg-type]
-
-
-def read_all(end: Messages, channel: int = 0) -> list[bytes]:
-    return list(iter(end.receiver(channel).read, None))
 
 
 def test_sixty_four_messages_in_order() -> None:
@@ -336,31 +328,6 @@ def test_a_slice_on_an_unreliable_channel_is_all_right() -> None:
     pipe.a.sender(0).send(data)
     pipe.settle()
     assert read_all(pipe.b) == [data]
-
-
-def test_sequenced_keeps_the_latest() -> None:
-    """Rule 3 of unreliable, on both sides."""
-    pipe = ends(delivery=Delivery.UNRELIABLE_SEQUENCED)
-    packets = []
-    for number in range(4):
-        pipe.a.sender(0).send(b"overtaken")
-        pipe.a.sender(0).send(bytes([number]))
-        packets.append(pipe.fill(pipe.a))
-    for which in (1, 0, 2):
-        packets[which].deliver()  # type: ignore[union-attr]
-    assert read_all(pipe.b) == [b"\x02"]
-    packets[3].deliver()  # type: ignore[union-attr]
-    assert read_all(pipe.b) == [b"\x03"]
-    assert pipe.a.sender(0).given_up == 4
-
-
-def test_an_unread_unreliable_channel_drops_the_oldest() -> None:
-    """Rule 2 of unreliable."""
-    pipe = ends(delivery=Delivery.UNRELIABLE, window_messages=3)
-    for number in range(5):
-        pipe.a.sender(0).send(bytes([number]))
-    pipe.settle()
-    assert read_all(pipe.b) == [b"\x02", b"\x03", b"\x04"]
 
 
 chunk_bytes = st.one_of(
