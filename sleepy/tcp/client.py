@@ -36,6 +36,7 @@ class HostOptions(PeerOptions, total=False):
     """What a `Client` passes on to each `HostClient` as it is; see there what it means, and what it is by default."""
 
     max_conn_wait_timeout: float | None
+    max_waiting_requests: int
     max_idle_conn_duration: float | None
     max_conn_duration: float | None
     pool_strategy: PoolStrategy

@@ -35,6 +35,7 @@ class HostClient(PeerClient[Q, A]):
         max_conns: How many connections may be open or being dialed at once (MaxConns).
         max_conn_wait_timeout: How long a request may wait for a connection when no more are allowed, in seconds
             (MaxConnWaitTimeout); None for as long as its own deadline allows. fasthttp does not wait by default.
+        max_waiting_requests: How many requests may wait for a connection; those beyond fail at once.
         max_idle_conn_duration: How long a connection may stand idle, in seconds (MaxIdleConnDuration); None for ever.
         max_conn_duration: How old a connection may grow, in seconds (MaxConnDuration); None for any age.
         pool_strategy: ``lifo`` takes the connection used last, ``fifo`` the one idle longest (ConnPoolStrategy).
@@ -51,6 +52,7 @@ class HostClient(PeerClient[Q, A]):
         *,
         max_conns: int = 512,
         max_conn_wait_timeout: float | None = None,
+        max_waiting_requests: int = 65536,
         max_idle_conn_duration: float | None = 10.0,
         max_conn_duration: float | None = None,
         pool_strategy: PoolStrategy = "lifo",
@@ -66,7 +68,10 @@ class HostClient(PeerClient[Q, A]):
         )
         if max_conn_wait_timeout is not None and max_conn_wait_timeout < 0:
             raise ValueError(f"max_conn_wait_timeout is {max_conn_wait_timeout} s; 0 is not to wait, None is no limit")
+        if max_waiting_requests < 0:
+            raise ValueError(f"max_waiting_requests is {max_waiting_requests}; the least is 0")
         self._max_conn_wait_timeout = max_conn_wait_timeout
+        self._max_waiting_requests = max_waiting_requests
         self._serving: dict[Connection[A], Exchange[Q, A]] = {}
         self._waits: dict[Exchange[Q, A], asyncio.TimerHandle] = {}  # whose patience in line is limited
         self._cleaner: asyncio.TimerHandle | None = None
@@ -111,6 +116,9 @@ class HostClient(PeerClient[Q, A]):
             return
         if self._pool.enter(exchange):
             self._settle()
+        if self._pool.waiting_count - self._pool.dialing_count > self._max_waiting_requests:
+            self._pool.leave(exchange)
+            raise self._no_free_connections("no free connection, and no room in line")
         patience = self._max_conn_wait_timeout
         if patience is not None and exchange.connection is None and not self._pool.is_dialing_for(exchange):
             self._waits[exchange] = self._get_loop().call_later(patience, self._wait_is_over, exchange)
@@ -221,12 +229,12 @@ class HostClient(PeerClient[Q, A]):
 
     def _wait_is_over(self, exchange: Exchange[Q, A]) -> None:
         self._abandon(exchange)
-        exchange.fail(
-            NoFreeConnections(
-                f"no free connection within {self._max_conn_wait_timeout:g} s: "
-                f"{self._pool.conns_count} of {self._pool.max_conns} are open or being dialed, "
-                f"{self._pool.idle_count} idle, {self._pool.waiting_count} more requests in line"
-            )
+        exchange.fail(self._no_free_connections(f"no free connection within {self._max_conn_wait_timeout:g} s"))
+
+    def _no_free_connections(self, what: str) -> NoFreeConnections:
+        return NoFreeConnections(
+            f"{what}: {self._pool.conns_count} of {self._pool.max_conns} are open or being dialed, "
+            f"{self._pool.idle_count} idle, {self._pool.waiting_count} more requests in line"
         )
 
     def _clean(self) -> None:

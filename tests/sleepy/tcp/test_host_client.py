@@ -269,6 +269,37 @@ async def test_phases_are_told_apart_in_line() -> None:
 # The limit of connections
 
 
+async def test_the_line_is_bounded() -> None:
+    """Who finds it full hears so at once, with the counts; nobody who waits is thrown out for him."""
+    async with Peer() as peer, HostClient(peer.addr, max_conns=1, max_waiting_requests=2) as client:
+        (task,), (wire,) = await ask(client, peer, 1)
+        waiting = [asyncio.create_task(client.get(f"/w{number}")) for number in range(2)]
+        await turns()
+        with pytest.raises(
+            NoFreeConnections, match=r"no room in line: 1 of 1 are open.*0 idle, 2 more requests in line"
+        ):
+            await soon(client.get("/late"))
+        assert client.pending_requests == 3
+        wire.answer()
+        await soon(task)
+        for number in range(2):
+            assert f"/w{number}".encode() in await wire.read_head()
+            wire.answer()
+        await asyncio.gather(*waiting)
+    with pytest.raises(ValueError, match="max_waiting_requests"):
+        HostClient("a:1", max_waiting_requests=-1)
+
+
+async def test_who_waits_for_his_own_dial_is_not_in_line() -> None:
+    async with Peer() as peer, HostClient(peer.addr, max_conns=3, max_waiting_requests=0) as client:
+        tasks = [asyncio.create_task(client.get("/")) for _ in range(3)]
+        for _ in range(3):
+            wire = await peer.accept()
+            await wire.read_head()
+            wire.answer()
+        assert [response.status for response in await asyncio.gather(*tasks)] == [200] * 3
+
+
 async def test_raising_the_limit_serves_those_in_line() -> None:
     async with Peer() as peer, HostClient(peer.addr, max_conns=1) as client:
         (task,), (wire,) = await ask(client, peer, 1)
