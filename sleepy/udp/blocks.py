@@ -18,8 +18,8 @@ Rules:
 6. At most `MAX_BLOCKS` blocks are open in each direction; one is open until it is finished or given up, and the other
    side knows. What comes for a block that is not open any more is ignored.
 
-Memory for one peer: in each direction `MAX_BLOCKS` windows at most, and for parts that wait for earlier ones Python's
-own, six windows more if a hostile peer sends only the smallest parts. What was read is only counted.
+Memory for one peer: in each direction `MAX_BLOCKS` windows at most. Of what a hostile peer sends in the smallest parts,
+out of order, Python's objects take about four times that. What was read is only counted.
 
 Source: QUIC's streams (RFC 9000, sections 2 to 4), with yojimbo's name; there a block is 256 KiB at most, and one at
 a time.

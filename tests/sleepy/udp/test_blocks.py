@@ -124,6 +124,23 @@ def test_writing_needs_room_and_keeps_what_was_announced() -> None:
         block.end()
 
 
+def test_what_arrived_after_all_is_not_sent_a_third_time() -> None:
+    """Rule 1 of slices: a part was lost, sent again, acked late; then its second sending is lost."""
+    pipe = pipe_of()
+    pipe.a.open_block(source=iter([bytes(2000)]))
+    first, second = pipe.fill(pipe.a), pipe.fill(pipe.a)
+    assert first is not None
+    assert second is not None
+    second.lose()
+    again = pipe.fill(pipe.a)
+    assert again is not None
+    assert again.payload == second.payload
+    second.deliver()
+    second.ack()
+    again.lose()
+    assert not pipe.a.has_data(0)
+
+
 def test_progress_is_seen_on_both_sides() -> None:
     pipe = pipe_of()
     outgoing = pipe.a.open_block(size=5000)
@@ -184,6 +201,10 @@ def test_only_so_many_blocks_at_once_but_any_number_in_turn() -> None:
             assert block.read() == b"x" * 100
         pipe.settle()
         assert {block.state for block in blocks} == {BlockState.FINISHED}
+        assert pipe.b._incoming is not None
+        assert not pipe.b.has_data(0)
+        assert not pipe.b._incoming.blocks
+        assert not pipe.b._incoming._settling
 
 
 def test_what_no_honest_receiver_says() -> None:

@@ -39,6 +39,14 @@ def test_no_credit_beyond_the_first_that_is_missing() -> None:
     assert told(receiver) == Credit(0, 12, 4000).encode()
 
 
+def test_credit_for_bytes_gives_none_for_ids() -> None:
+    """Rule 4: half of the bytes were read, but the first message is missing."""
+    receiver = receiver_of(Delivery.RELIABLE_UNORDERED)
+    receiver.on_run(Run(0, 1, [bytes(1000), bytes(1000)]))
+    assert len(list(iter(receiver.read, None))) == 2
+    assert told(receiver) == Credit(0, 6, 6000).encode()
+
+
 def test_credit_at_half_a_window_and_again_if_lost() -> None:
     """Rule 5: by bytes."""
     receiver = receiver_of(Delivery.RELIABLE_ORDERED)

@@ -66,6 +66,16 @@ def test_credit_of_ids_and_of_bytes() -> None:
     assert large.has_data()
 
 
+def test_a_run_ends_where_the_credit_for_bytes_ends() -> None:
+    """Rule 3: 13 messages of 300 bytes fit in 4000, though 14 would fit in the packets."""
+    sender = ReliableSender(0, ChannelConfig(max_message_size=2000, window_bytes=4000))
+    for _ in range(14):
+        sender.send(bytes(300))
+    packet = PacketBuilder(9000)
+    sender.fill(packet, packet.room)
+    assert packet.tokens[0][2:] == (0, 13)
+
+
 def test_old_credit_is_ignored_and_absurd_credit_refused() -> None:
     """Rule 7."""
     sender = sent_with(10)
