@@ -22,12 +22,8 @@ from typing import Any, NoReturn
 
 from lessons.trial import Mismatch, Trial, raised
 
-try:
+if sys.platform != "win32":  # there the time limit of `lessons.sandbox` remains
     import resource
-
-    LIMITED = True
-except ImportError:  # on Windows; there the time limit of `lessons.sandbox` remains
-    LIMITED = False
 
 OUTPUT_LIMIT = 1 << 20  # bytes a student's code may print, and we may tell
 CLOCKS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep")
@@ -39,7 +35,7 @@ class ClockError(RuntimeError):
 
 def limit(cpu_seconds: int, memory: int) -> None:
     """Let this process have so much, where the system can say so; ``memory`` in bytes."""
-    if not LIMITED:
+    if sys.platform == "win32":
         return
     for which, amount in (
         (resource.RLIMIT_CPU, cpu_seconds),

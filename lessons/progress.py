@@ -43,7 +43,7 @@ class Progress:
     """
 
     folder: Path
-    steps: dict[str, Step] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict[str, Step])
 
     @classmethod
     def read(cls, folder: Path) -> Self:

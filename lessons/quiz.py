@@ -21,7 +21,7 @@ Rules:
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -69,27 +69,35 @@ def read(path: Path) -> list[Question]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise QuizError(f"it is no YAML: {error}") from error
-    if not isinstance(document, list) or not 3 <= len(document) <= 5:
+    entries = cast("list[Any]", document) if isinstance(document, list) else []
+    if not 3 <= len(entries) <= 5:
         raise QuizError("it must be a list of 3 to 5 questions")
-    return [_question(entry, f"question {number}") for number, entry in enumerate(document, 1)]
+    return [_question(entry, f"question {number}") for number, entry in enumerate(entries, 1)]
 
 
-def _question(entry: Any, where: str) -> Question:
+def _question(given: Any, where: str) -> Question:
+    entry = _fields(given)
+    listed = entry.get("answers")
+    entries = cast("list[Any]", listed) if isinstance(listed, list) else []
     answers = tuple(
         Answer(
             _words(answer, "text", f"{where}, answer {number}"),
             _words(answer, "because", f"{where}, answer {number}"),
-            answer.get("right", False) is True,
+            answer.get("right") is True,
         )
-        for number, answer in enumerate(entry.get("answers") or () if isinstance(entry, dict) else (), 1)
+        for number, answer in enumerate(map(_fields, entries), 1)
     )
     if not 2 <= len(answers) <= 5 or sum(answer.right for answer in answers) != 1:
         raise QuizError(f"{where}: it needs 2 to 5 answers, exactly one of them with 'right: true'")
     return Question(_words(entry, "question", where), _words(entry, "misconception", where), answers)
 
 
-def _words(entry: Any, key: str, where: str) -> str:
-    value = entry.get(key) if isinstance(entry, dict) else None
+def _fields(given: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+
+
+def _words(entry: dict[str, Any], key: str, where: str) -> str:
+    value = entry.get(key)
     if value is None or not str(value).strip():
         raise QuizError(f"{where}: '{key}' is missing")
     return " ".join(str(value).split())

@@ -93,7 +93,7 @@ class Report:
         printed: What the code printed.
     """
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
     trouble: str = ""
     printed: str = ""
 
@@ -156,7 +156,7 @@ def _report(lines: Sequence[Mapping[str, Any]], code: int | None, limits: Limits
     under_way: Outcome | None = None
     for line in lines:
         if "plan" in line:
-            report.outcomes = [Outcome(*planned) for planned in line["plan"]]
+            report.outcomes = [Outcome(name, seed, proves) for name, seed, proves in line["plan"]]
         elif "unreadable" in line:
             report.trouble = f"your file could not be loaded: {line['unreadable']}"
         elif "ends" in line:
