@@ -19,6 +19,10 @@ RUN python3 -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "r
 print(*project["dependencies"], *project["optional-dependencies"]["labs"], sep="\n")' > /tmp/requirements.txt \
  && pip install --quiet --requirement /tmp/requirements.txt
 
+# Matplotlib lists the fonts there are when first used, which takes seconds; here once, for whoever the lab will run as.
+ENV MPLCONFIGDIR=/opt/matplotlib
+RUN python3 -c 'import matplotlib.font_manager' && chmod -R a+rwX "$MPLCONFIGDIR"
+
 COPY sleepy ./sleepy
 COPY labs ./labs
 RUN python3 -m compileall -q sleepy labs

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from labs import report, run, scenario, table, worlds
+from labs import artist, run, scenario, table, worlds
+from labs.artist import Artist
 from labs.results import Summary, Verdict
 from labs.scenario import Scenario, UnknownNameError
 from labs.worlds import Probe, WorldError
@@ -126,7 +127,8 @@ def _run(options: argparse.Namespace, talk: Console) -> int:
         scenarios = list(scenario.load(options.lab).scenarios.values())
     else:
         scenarios = [scenario.find(options.lab, options.scenario)]
-    summaries = [summary for one in scenarios if (summary := _run_one(one, options, talk)) is not None]
+    with Artist() as reports:
+        summaries = [summary for one in scenarios if (summary := _run_one(one, options, talk, reports)) is not None]
     verdicts = {summary.verdict for summary in summaries} or {Verdict.NO_VERDICT}
     worst = next(verdict for verdict in (Verdict.FAIL, Verdict.NO_VERDICT, Verdict.PASS) if verdict in verdicts)
     if options.json:
@@ -137,7 +139,7 @@ def _run(options: argparse.Namespace, talk: Console) -> int:
     return worst.exit_code
 
 
-def _run_one(one: Scenario, options: argparse.Namespace, talk: Console) -> Summary | None:
+def _run_one(one: Scenario, options: argparse.Namespace, talk: Console, reports: Artist) -> Summary | None:
     """Run a scenario in the first world that can; None, and the reason told, if none can."""
     world = None if options.world == "auto" else options.world
     impairment = None if options.impairment == "auto" else options.impairment
@@ -146,7 +148,9 @@ def _run_one(one: Scenario, options: argparse.Namespace, talk: Console) -> Summa
         verb = "world" if choice.probe.ok else "not in"
         talk.print(f"{verb} [cyan]{choice.world}[/]: {_in_words(choice.probe)}")
         if choice.probe.ok:
-            summary = _try(one, choice, options, talk)
+            if choice.world == "sim":  # its time is virtual
+                reports.get_ready()
+            summary = _try(one, choice, options, talk, reports)
             folder = run.folder_of(one, options.seed, options.out)
             talk.print(f"report: {folder / 'report.html'}   captures: {folder}/left.pcap, right.pcap")
             if not options.json:
@@ -161,13 +165,13 @@ def _in_words(probe: Probe) -> str:
     return escape(f"{probe.reason}{stop} {probe.remedy}".rstrip())
 
 
-def _try(one: Scenario, choice: run.Choice, options: argparse.Namespace, talk: Console) -> Summary:
+def _try(one: Scenario, choice: run.Choice, options: argparse.Namespace, talk: Console, reports: Artist) -> Summary:
     """Play a scenario until there is something to judge by: a machine that was busy a moment ago may be idle now."""
     notes: list[str] = []
     while True:
         with _Bar(talk) as progress:
             world, impairment = choice.world, choice.probe.impairment
-            summary = run.play(one, options.seed, world, impairment, progress, options.out, notes)
+            summary = run.play(one, options.seed, world, impairment, progress, options.out, notes, reports.draw)
         if summary.verdict is not Verdict.NO_VERDICT or len(notes) + 1 >= options.tries:
             return summary
         notes.append(f"Try {len(notes) + 1} of {options.tries} gave no verdict: {'; '.join(summary.reasons)}")
@@ -175,7 +179,8 @@ def _try(one: Scenario, choice: run.Choice, options: argparse.Namespace, talk: C
 
 
 def _report(options: argparse.Namespace, talk: Console) -> int:
-    talk.print(f"report: {report.write(options.folder)}")
+    artist.draw(options.folder)
+    talk.print(f"report: {options.folder / 'report.html'}")
     return 0
 
 

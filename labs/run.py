@@ -9,12 +9,12 @@ which dies half-way leaves no old PASS behind; and whatever a world cannot do en
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from labs import report, worlds
+from labs import artist, worlds
 from labs.results import Summary
 from labs.scenario import Scenario
 from labs.worlds import Probe, Progress, Run
@@ -67,6 +67,7 @@ def play(
     progress: Progress,
     out: Path = OUT,
     notes: Sequence[str] = (),
+    draw: Callable[[Path], None] = artist.draw,
 ) -> Summary:
     """Play a scenario and judge it. Its files are in `folder_of` afterwards.
 
@@ -78,6 +79,7 @@ def play(
         progress: Is told how far it is.
         out: Where the folders of runs are.
         notes: What else the summary is to say, beside what the world cannot show.
+        draw: Writes the report into the run's folder.
 
     Raises:
         WorldError: It could not be played to its end; the message says why and what to do.
@@ -101,7 +103,7 @@ def play(
         notes=[*worlds.find(world).NOTES, *notes],
     )
     summary.write(folder / "summary.json")
-    report.write(folder)
+    draw(folder)
     return summary
 
 

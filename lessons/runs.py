@@ -39,7 +39,7 @@ README = ROOT / "README.md"
 HEADLINE_RUN = LESSONS / "tcp/02-head-of-line-blocking/run/slow-response"  # whose plot README and home page show
 CAPTURES = ("left.pcap", "right.pcap")
 MARGIN = 0.030  # seconds of capture kept before the loss and after it was made good
-SCHEMES = {"light": 0, "dark": 1}  # the places of their colours in `plots.PARTS`
+SCHEMES = {"light": 1, "dark": 2}  # the places of their colours in `plots.PARTS`
 _ASKED = re.compile(rb"^x-request: *(\d+)", re.IGNORECASE | re.MULTILINE)
 
 

@@ -37,6 +37,7 @@ def test_the_lab_passes_for_every_seed(name: str, seed: int, tmp_path: Path) -> 
     assert (summary.verdict, summary.reasons) == (Verdict.PASS, [])
 
 
+@pytest.mark.filterwarnings("ignore:Data has no positive values")  # all answers came in no time: the plot's axis minds
 def test_without_impairment_there_is_nothing_to_see(tmp_path: Path) -> None:
     summary = run.play(scenario.find("hol", "slow-response"), 1, "sim", "off", lambda _: None, tmp_path)
     assert summary.verdict is not Verdict.PASS

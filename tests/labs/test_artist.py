@@ -1,0 +1,76 @@
+"""`labs.artist`: reports drawn by a process of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labs import artist, run, scenario
+from labs.artist import Artist
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that has no report yet."""
+    out = tmp_path_factory.mktemp("out")
+    one = scenario.find("hol", "lost-segment")
+    run.play(one, 1, "sim", "simulated", lambda _: None, out, draw=lambda _: None)
+    return run.folder_of(one, 1, out)
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_reports_are_there_at_the_end(played: Path, ready: bool) -> None:
+    report = played / "report.html"
+    report.unlink(missing_ok=True)
+    with Artist() as reports:
+        if ready:
+            reports.get_ready()
+            reports.get_ready()  # once is enough
+        reports.draw(played)
+        assert ready or report.exists()
+    assert "<html" in report.read_text(encoding="utf-8")
+
+
+def test_a_report_that_cannot_be_drawn_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError, match="could not be drawn"), Artist() as reports:
+        reports.get_ready()
+        reports.draw(tmp_path)
+    assert "summary.json" in capfd.readouterr().err
+
+
+def test_an_error_of_the_lab_is_not_kept_waiting(tmp_path: Path) -> None:
+    reports = Artist()
+    with pytest.raises(KeyboardInterrupt), reports:
+        reports.get_ready()
+        process = reports._process
+        raise KeyboardInterrupt
+    assert process is not None
+    assert process.returncode is not None
+
+
+def test_without_processes_the_report_is_drawn_here(played: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise OSError("no processes here")
+
+    monkeypatch.setattr(subprocess, "Popen", none)
+    (played / "report.html").unlink(missing_ok=True)
+    with Artist() as reports:
+        reports.get_ready()
+        reports.draw(played)
+        assert (played / "report.html").exists()
+
+
+def test_it_ends_with_the_one_who_started_it() -> None:
+    """Its standard error is ours, so that `run` returns when it, too, has ended."""
+    program = (
+        "import os, signal, labs.artist; reports = labs.artist.Artist(); reports.get_ready();"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, timeout=50, check=False)
+
+
+def test_matplotlib_is_loaded_only_to_draw() -> None:
+    program = "import sys, labs.__main__; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    assert artist.draw.__module__ == "labs.artist"
