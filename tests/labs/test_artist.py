@@ -33,20 +33,27 @@ def test_reports_are_there_at_the_end(played: Path, ready: bool) -> None:
 
 
 def test_a_report_that_cannot_be_drawn_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RuntimeError, match="could not be drawn"), Artist() as reports:
-        reports.get_ready()
-        reports.draw(tmp_path)
+    reports = Artist()
+    reports.get_ready()
+    reports.draw(tmp_path)
+    with pytest.raises(RuntimeError, match="could not be drawn"):
+        reports.finish()
     assert "summary.json" in capfd.readouterr().err
 
 
-def test_an_error_of_the_lab_is_not_kept_waiting(tmp_path: Path) -> None:
-    reports = Artist()
-    with pytest.raises(KeyboardInterrupt), reports:
-        reports.get_ready()
-        process = reports._process
-        raise KeyboardInterrupt
-    assert process is not None
-    assert process.returncode is not None
+def test_an_error_of_the_lab_is_not_kept_waiting() -> None:
+    processes: list[subprocess.Popen[str] | None] = []
+
+    def interrupted() -> None:
+        with Artist() as reports:
+            reports.get_ready()
+            processes.append(reports._process)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert processes[0] is not None
+    assert processes[0].returncode is not None
 
 
 def test_without_processes_the_report_is_drawn_here(played: Path, monkeypatch: pytest.MonkeyPatch) -> None:
