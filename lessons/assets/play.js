@@ -49,7 +49,8 @@
       this.progress = make("progress", { max: 1, "aria-label": "Fetching Python", hidden: true })
       this.controls = make("div", { class: "play-controls", hidden: true })
       this.log = make("div", { class: "play-log", role: "group", "aria-label": "What happened", tabindex: 0, hidden: true })
-      this.prepend(make("div", { class: "play-head" }, this.bar, this.status, this.progress))
+      this.actions = make("div", { class: "play-bar play-actions", hidden: true })
+      this.prepend(make("div", { class: "play-head" }, this.bar, this.actions, this.status, this.progress))
       this.append(this.log, this.controls)
       this.addEventListener("click", (event) => {
         const pressed = event.target.closest("[data-act]")
@@ -112,7 +113,12 @@
     #open(programme) {
       this.#programme = programme
       this.removeAttribute("data-failed")
-      this.controls.replaceChildren(...programme.controls.map((control) => this.#control(control)), this.#paceControl())
+      const buttons = programme.controls.filter((control) => control.kind === "button")
+      const turned = programme.controls.filter((control) => control.kind !== "button")
+      this.actions.replaceChildren(
+        ...buttons.map(({ name, label }) => make("button", { type: "button", "data-act": name }, label)),
+      )
+      this.controls.replaceChildren(...turned.map((control) => this.#control(control)), this.#paceControl())
       this.say("Ready. Keys: s steps, p plays and pauses, r resets, x stops.")
       const mine = this.contains(document.activeElement)
       this.#arrange()
@@ -127,7 +133,7 @@
       for (const name of ["step", "play", "reset"]) this.buttons[name].hidden = !ready
       this.buttons.play.textContent = this.#playing ? "Pause" : "Play"
       this.progress.hidden = !this.#worker || ready
-      this.controls.hidden = this.log.hidden = !ready
+      this.controls.hidden = this.actions.hidden = this.log.hidden = !ready
       for (const drop of this.view.querySelectorAll("button[data-act]")) drop.disabled = !ready
       this.setAttribute("data-state", ready ? (this.#playing ? "playing" : "ready") : this.#worker ? "booting" : "still")
     }
@@ -177,9 +183,6 @@
     /* --- controls ---------------------------------------------------------------------------------------------------- */
 
     #control(control) {
-      if (control.kind === "button") {
-        return make("button", { type: "button", "data-act": control.name }, control.label)
-      }
       if (control.kind === "switch") {
         const input = make("input", {
           type: "checkbox",

@@ -186,7 +186,8 @@ def _row(row: Row) -> str:
         for cell in row.cells
     )
     note = f'<td class="play-note">{escape(row.note)}</td>' if row.note else ""
-    return f'<tr><th scope="row">{escape(row.label)}</th>{cells}{note}</tr>'
+    head = f'<th scope="row">{escape(row.label)}</th>' if row.label else ""
+    return f"<tr>{head}{cells}{note}</tr>"
 
 
 def _table(table: Table) -> str:
@@ -198,7 +199,7 @@ def _table(table: Table) -> str:
 
 
 def _rows(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    names = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
+    names = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in head)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
         for row in rows

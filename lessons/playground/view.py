@@ -70,7 +70,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells in a row: what they are, and what is to be said of them all."""
+    """Cells in a row: what they are (if that needs to be said), and what is to be said of them all."""
 
     label: str
     cells: Sequence[Cell]

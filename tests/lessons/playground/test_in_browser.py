@@ -15,6 +15,7 @@ from tests.browser import launched, needs_chromium, sync_api, violations
 from tests.lessons.test_site_in_browser import SCHEMES, Quiet, served
 
 LIST = sorted(path.parent.relative_to(LESSONS).as_posix() for path in LESSONS.glob("*/*/playground.py"))
+ACKS = "udp/01-acks-by-the-dozen"  # for what is the same in all
 pytestmark = [needs_chromium, pytest.mark.timeout(600)]  # a few seconds, where nobody else works on the machine
 
 BOOT = 200_000  # milliseconds
@@ -152,7 +153,7 @@ def orders(diagram: Diagram) -> list[dict[str, object]]:
 
 
 def test_the_keyboard_is_enough(browser, address) -> None:
-    with opened(browser, address, LIST[0], reduced_motion="reduce") as diagram:
+    with opened(browser, address, ACKS, reduced_motion="reduce") as diagram:
         diagram.element.get_by_role("button", name="Run it").focus()
         diagram.page.keyboard.press("Enter")
         diagram.page.wait_for_selector(RESTING, timeout=BOOT)
@@ -199,7 +200,7 @@ def test_the_keyboard_is_enough(browser, address) -> None:
 
 
 def test_it_can_be_stopped_while_it_boots_and_run_again(browser, address) -> None:
-    with opened(browser, address, LIST[0]) as diagram:
+    with opened(browser, address, ACKS) as diagram:
         still = diagram.element.locator(".play-view").inner_html()
         diagram.press("Run it")
         assert diagram.element.locator("progress").is_visible()
@@ -233,24 +234,24 @@ def failed(diagram: Diagram) -> str:
 
 
 def test_a_site_without_python_says_so(browser, address) -> None:
-    with opened(browser, address, LIST[0]) as diagram:
+    with opened(browser, address, ACKS) as diagram:
         diagram.page.context.route("**/sizes.json", lambda route: route.fulfill(status=404))
         assert "built without Python" in failed(diagram)
 
 
 def test_a_browser_without_webassembly_is_told(browser, address) -> None:
-    with opened(browser, address, LIST[0]) as diagram:
+    with opened(browser, address, ACKS) as diagram:
         diagram.page.evaluate("() => { delete window.WebAssembly }")
         assert "no WebAssembly" in failed(diagram)
 
 
 def test_a_page_opened_as_a_file_says_what_to_do(browser, site) -> None:
-    with opened(browser, site.folder.as_uri() + "/", f"{LIST[0]}/index.html") as diagram:
+    with opened(browser, site.folder.as_uri() + "/", f"{ACKS}/index.html") as diagram:
         assert "make serve" in failed(diagram)
 
 
 def test_an_error_of_the_scenario_is_shown(browser, address) -> None:
-    with opened(browser, address, LIST[0]) as diagram:
+    with opened(browser, address, ACKS) as diagram:
         diagram.boot()
         diagram.element.evaluate("element => element.order({ do: 'dance' })")
         diagram.page.wait_for_selector("sleepy-play[data-failed]")
