@@ -113,9 +113,7 @@ def test_the_page_has_each_table_in_its_place() -> None:
     assert "<!--" not in made
     for kind in KINDS:
         assert correspondence.table(kind) in made
-    assert (
-        "| `MaxConns` | HostClient, PipelineClient | `HostClient(max_conns)`, `PipelineClient(max_conns)` |" in made
-    )
+    assert "| `MaxConns` | HostClient, PipelineClient | `HostClient(max_conns)`, `PipelineClient(max_conns)` |" in made
 
 
 def test_a_name_that_is_none_is_refused() -> None:
