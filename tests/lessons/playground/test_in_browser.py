@@ -21,7 +21,8 @@ pytestmark = [needs_chromium, pytest.mark.timeout(600)]  # a few seconds, where 
 BOOT = 200_000  # milliseconds
 POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'"
+    "script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; "
+    "connect-src *"  # or a worker's request to another host would be stopped unseen, not found
 )
 RESTING = "sleepy-play:is([data-state=ready], [data-failed])"
 SAME_MARKUP = """([element, html]) => {
