@@ -5,14 +5,16 @@ the lab is as quick as that, a second process gets ready to draw when the first 
 scenario while the next is played. In real worlds there is nothing to gain, and something to lose: a lab may give up rights
 before it writes its results, and a process that was started before would still have them.
 
-The second process is told of folders on its standard input, a line for each, and ends when there are no more: also when the
-first is killed, so that it is never left behind.
+The second process is told of folders on its standard input, a line for each, and says on its standard output which are done.
+It ends when there are no more: also when the first is killed, so that it is never left behind. It says nothing of errors:
+what it left undone, the first does itself, so that an error is raised where it would be without a second process.
 """
 
 import json
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +26,7 @@ class Artist:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._asked = 0
+        self._asked: list[Path] = []
 
     def get_ready(self) -> None:
         """Start the process, unless it runs, or none can be had here."""
@@ -41,22 +43,19 @@ class Artist:
             draw(folder)
             return
         assert self._process.stdin is not None  # noqa: S101 -- it is a pipe
-        self._asked += 1
-        self._process.stdin.write(f"{json.dumps(str(folder.absolute()))}\n")
-        self._process.stdin.flush()
+        self._asked.append(folder)
+        with suppress(BrokenPipeError):  # the process has ended: this one is left to `finish`
+            self._process.stdin.write(f"{json.dumps(str(folder.absolute()))}\n")
+            self._process.stdin.flush()
 
     def finish(self) -> None:
-        """Wait until everything is drawn.
-
-        Raises:
-            RuntimeError: Something could not be drawn; the process has said why.
-        """
+        """Wait until everything is drawn. What the process could not draw is drawn here; see `labs.report.write`."""
         if self._process is None:
             return
-        process, self._process = self._process, None
-        drawn, _ = process.communicate()
-        if process.returncode or len(drawn.splitlines()) != self._asked:
-            raise RuntimeError(f"a report could not be drawn (exit code {process.returncode}); what is above says why")
+        drawn, _ = self._process.communicate()
+        left, self._asked, self._process = self._asked[len(drawn.splitlines()) :], [], None
+        for folder in left:
+            draw(folder)
 
     def __enter__(self) -> Self:
         return self
@@ -64,11 +63,13 @@ class Artist:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.finish()
-        elif self._process is not None:
-            self._process.kill()
-            self._process.communicate()
+        try:
+            if kind is None or issubclass(kind, Exception):  # a scenario that broke takes no other's report with it
+                self.finish()
+        finally:
+            if self._process is not None:  # we were interrupted, perhaps while we waited
+                self._process.kill()
+                self._process.communicate()
 
 
 def draw(folder: Path) -> None:
@@ -79,10 +80,11 @@ def draw(folder: Path) -> None:
 def main() -> None:
     """Draw what standard input names; say so on standard output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the first process, which then ends this one
-    import_module("labs.report")
-    for line in sys.stdin:
-        draw(Path(json.loads(line)))
-        print(line, end="", flush=True)
+    with suppress(Exception):  # the first process meets it too
+        import_module("labs.report")
+        for line in sys.stdin:
+            draw(Path(json.loads(line)))
+            print(line, end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from labs import artist, run, scenario
 from labs.artist import Artist
+from labs.worlds import WorldError
 
 
 @pytest.fixture(scope="module")
@@ -19,26 +20,72 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run.folder_of(one, 1, out)
 
 
-@pytest.mark.parametrize("ready", [True, False])
-def test_reports_are_there_at_the_end(played: Path, ready: bool) -> None:
-    report = played / "report.html"
-    report.unlink(missing_ok=True)
+def test_the_process_draws_if_it_was_made_ready(played: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (played / "report.html").unlink(missing_ok=True)
+    monkeypatch.setattr(artist, "draw", lambda _: pytest.fail("it was drawn here"))
     with Artist() as reports:
-        if ready:
-            reports.get_ready()
-            reports.get_ready()  # once is enough
+        reports.get_ready()
+        reports.get_ready()  # once is enough
         reports.draw(played)
-        assert ready or report.exists()
-    assert "<html" in report.read_text(encoding="utf-8")
+    assert "<html" in (played / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_report_that_cannot_be_drawn_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_else_reports_are_drawn_at_once(played: Path) -> None:
+    (played / "report.html").unlink(missing_ok=True)
+    with Artist() as reports:
+        reports.draw(played)
+        assert "<html" in (played / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_report_that_cannot_be_drawn_is_an_error_as_without_a_process(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     reports = Artist()
     reports.get_ready()
     reports.draw(tmp_path)
-    with pytest.raises(RuntimeError, match="could not be drawn"):
+    with pytest.raises(FileNotFoundError, match=r"summary\.json"):
         reports.finish()
-    assert "summary.json" in capfd.readouterr().err
+    assert capfd.readouterr().err == ""
+
+
+def test_what_a_dead_process_left_is_drawn_here(played: Path) -> None:
+    (played / "report.html").unlink(missing_ok=True)
+    with Artist() as reports:
+        reports.get_ready()
+        assert reports._process is not None
+        reports._process.kill()
+        reports._process.wait()
+        reports.draw(played)  # the pipe is broken
+    assert (played / "report.html").exists()
+
+
+def test_a_scenario_that_breaks_takes_no_other_report_with_it(played: Path) -> None:
+    (played / "report.html").unlink(missing_ok=True)
+
+    def broken() -> None:
+        with Artist() as reports:
+            reports.get_ready()
+            reports.draw(played)
+            raise WorldError("the link is gone", "")
+
+    with pytest.raises(WorldError):
+        broken()
+    assert (played / "report.html").exists()
+
+
+def test_who_is_interrupted_while_waiting_leaves_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = Artist()
+    reports.get_ready()
+    process = reports._process
+    assert process is not None
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reports, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt), reports:
+        pass
+    assert process.returncode is not None
 
 
 def test_an_error_of_the_lab_is_not_kept_waiting() -> None:
