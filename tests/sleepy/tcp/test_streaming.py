@@ -28,6 +28,15 @@ async def pieces(*data: bytes) -> AsyncIterator[bytes]:
         yield piece
 
 
+async def say(peer: Peer, data: bytes, *, close: bool = False) -> None:
+    """What the peer sends to its first request, whatever that is."""
+    wire = await peer.accept()
+    await wire.read_head()
+    wire.send(data)
+    if close:
+        wire.close()
+
+
 class Tap:
     """A body whose pieces the test gives when it likes."""
 
@@ -48,13 +57,7 @@ class Tap:
 
 async def test_a_streamed_answer_is_there_with_its_head_and_comes_in_pieces() -> None:
     async with Peer() as peer, HostClient(peer.addr) as client:
-
-        async def play() -> None:
-            wire = await peer.accept()
-            await wire.read_head()
-            wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n")
-
-        playing = asyncio.create_task(play())
+        playing = asyncio.create_task(say(peer, b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n"))
         async with client.stream(GET) as response:
             await playing
             assert (response.status, response.body, client.pending_requests) == (200, b"", 1)
@@ -92,14 +95,7 @@ async def test_a_chunked_answer_streams_and_has_trailers() -> None:
 
 async def test_an_answer_until_the_end_of_the_connection_streams_too() -> None:
     async with Peer() as peer, HostClient(peer.addr) as client:
-
-        async def play() -> None:
-            wire = await peer.accept()
-            await wire.read_head()
-            wire.send(b"HTTP/1.1 200 OK\r\n\r\nabc")
-            wire.close()
-
-        playing = asyncio.create_task(play())
+        playing = asyncio.create_task(say(peer, b"HTTP/1.1 200 OK\r\n\r\nabc", close=True))
         async with client.stream(GET) as response:
             assert response.stream is not None
             assert b"".join([piece async for piece in response.stream]) == b"abc"
@@ -109,14 +105,7 @@ async def test_an_answer_until_the_end_of_the_connection_streams_too() -> None:
 
 async def test_a_cut_stream_fails_in_the_middle_and_is_not_asked_again() -> None:
     async with Peer() as peer, HostClient(peer.addr) as client:
-
-        async def play() -> None:
-            wire = await peer.accept()
-            await wire.read_head()
-            wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
-            wire.close()
-
-        playing = asyncio.create_task(play())
+        playing = asyncio.create_task(say(peer, b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc", close=True))
         async with client.stream(GET) as response:
             assert response.stream is not None
             body = aiter(response.stream)
@@ -208,13 +197,7 @@ async def test_a_reader_who_does_not_read_holds_the_peer_back() -> None:
 async def test_the_deadline_holds_until_the_last_byte() -> None:
     async with Peer() as peer, HostClient(peer.addr) as client:
         clock = Clock()
-
-        async def play() -> None:
-            wire = await peer.accept()
-            await wire.read_head()
-            wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc")
-
-        playing = asyncio.create_task(play())
+        playing = asyncio.create_task(say(peer, b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nabc"))
         async with client.stream(GET, timeout=5.0) as response:
             await playing
             assert response.stream is not None
@@ -230,13 +213,9 @@ async def test_the_deadline_holds_until_the_last_byte() -> None:
 
 async def test_a_stream_too_large_fails_where_it_passes_the_limit() -> None:
     async with Peer() as peer, HostClient(peer.addr, max_response_body_size=5) as client:
-
-        async def play() -> None:
-            wire = await peer.accept()
-            await wire.read_head()
-            wire.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\n")
-
-        playing = asyncio.create_task(play())
+        playing = asyncio.create_task(
+            say(peer, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\n")
+        )
         async with client.stream(GET) as response:
             assert response.stream is not None
             with pytest.raises(BodyTooLarge):
@@ -495,13 +474,7 @@ def test_limits_that_would_let_nothing_through_are_refused(option: str) -> None:
 
 async def test_streams_that_break_the_protocol_fail_with_its_error() -> None:
     async with Peer() as peer, HostClient(peer.addr) as client:
-
-        async def play() -> None:
-            wire = await peer.accept()
-            await wire.read_head()
-            wire.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n")
-
-        playing = asyncio.create_task(play())
+        playing = asyncio.create_task(say(peer, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"))
         async with client.stream(GET) as response:
             assert response.stream is not None
             body = aiter(response.stream)
