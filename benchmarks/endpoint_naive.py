@@ -270,6 +270,6 @@ def smooth(average: float, sample: float, share: float) -> float:
 
 def smooth_rate(average: float, entries: list[Sent] | list[Received], share: float) -> float:
     times = [entry.time for entry in entries]
-    if not times or max(times) == min(times):
+    if not times or max(times) - min(times) < 1e-9:
         return average
     return smooth(average, sum(entry.size for entry in entries) / (max(times) - min(times)) * 8 / 1000, share)

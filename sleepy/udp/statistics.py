@@ -11,6 +11,9 @@ Rules:
 2. Beside the average a history of the last samples is kept, one per slot ``sequence % size``. Its minimum is the best
    guess of what the path takes when no queue is on it, and jitter is what comes on top of that.
 3. The history is looked at when somebody asks. Nothing else depends on it, and it is long.
+4. Packets of a single moment have no bandwidth. What no clock tells apart is a moment: a time that a simulation made up,
+   smaller than any clock's tick, would make the bandwidth infinite, and an average that was infinite once is never
+   anything else again.
 
 The units are those of the C library, so that figures can be laid side by side: milliseconds, percent, and kilobits
 (1000 bits) per second.
@@ -23,6 +26,7 @@ from math import sqrt
 from typing import Final, NamedTuple
 
 CLOSE: Final = 1e-5
+MOMENT: Final = 1e-9  # seconds: the tick of the finest clock that Python has
 
 
 def smooth(average: float, sample: float, share: float) -> float:
@@ -31,8 +35,8 @@ def smooth(average: float, sample: float, share: float) -> float:
 
 
 def smooth_rate(average: float, size: int, seconds: float, share: float) -> float:
-    """Move a bandwidth towards ``size`` bytes in ``seconds``; packets of a single moment have no bandwidth."""
-    return smooth(average, size / seconds * 8 / 1000, share) if seconds > 0 else average
+    """Move a bandwidth towards ``size`` bytes in ``seconds`` (rule 4)."""
+    return smooth(average, size / seconds * 8 / 1000, share) if seconds >= MOMENT else average
 
 
 class Bandwidth(NamedTuple):

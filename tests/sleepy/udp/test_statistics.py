@@ -1,6 +1,6 @@
 """The rules of sleepy/udp/statistics.py."""
 
-from math import sqrt
+from math import inf, sqrt
 
 import pytest
 from hypothesis import given
@@ -51,6 +51,14 @@ def test_an_average_moves_by_its_share_and_arrives() -> None:
 def test_bandwidth_is_in_kilobits_and_needs_a_span() -> None:
     assert smooth_rate(0.0, 1000, 2.0, 1.0) == pytest.approx(4.0)
     assert smooth_rate(7.0, 1000, 0.0, 1.0) == 7.0
+
+
+@given(seconds=floats(0, 1e-6))
+def test_a_moment_has_no_bandwidth_however_a_clock_divides_it(seconds: float) -> None:
+    """Rule 4: the average stays finite; an infinite one would never be anything else again."""
+    assert smooth_rate(7.0, 1000, seconds, 1.0) < inf
+    if seconds < 1e-9:
+        assert smooth_rate(7.0, 1000, seconds, 1.0) == 7.0
 
 
 @given(

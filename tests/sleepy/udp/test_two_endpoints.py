@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 from hypothesis.strategies import binary, booleans, floats, integers, sampled_from
@@ -132,5 +133,6 @@ class HostileLink(RuleBasedStateMachine):
             assert len(fast._sent.acks) <= self.config.ack_buffer_size
 
 
-TestHostileLink = HostileLink.TestCase
+# Hypothesis shrinks a failure for up to 300 seconds. To be stopped at that would leave nothing but "timeout" to be read.
+TestHostileLink = pytest.mark.timeout(360)(HostileLink.TestCase)
 TestHostileLink.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
