@@ -1,4 +1,4 @@
-"""`sleepy.tcp.http1_reader`: no bytes may make it fail otherwise than by refusing them, nor be read in two ways.
+"""`sleepy.tcp.http.http1_reader`: no bytes may make it fail otherwise than by refusing them, nor be read in two ways.
 
 An input says what was asked and how the bytes arrive, then come the bytes. They are read at once, in pieces, and one by one,
 which must come to the same; and as a single message beside the parsers of `fuzz.oracles.http1`.
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from fuzz.oracles.http1 import compare
 from sleepy.tcp.errors import RemoteProtocolError
-from sleepy.tcp.http1 import Http1
-from sleepy.tcp.messages import Request, Response
+from sleepy.tcp.http.http1 import Http1
+from sleepy.tcp.http.messages import Request, Response
 
 METHODS = ("GET", "HEAD", "POST", "GET")
 

@@ -27,7 +27,10 @@ EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "request.done": ("id",),  # its whole answer has arrived; if its body is streamed, its head
         "request.failed": ("id", "error"),  # it ends without an answer
         "request.retried": ("id", "error"),  # it goes to another connection
-        "connection.dialing": ("connection", "phase"),  # a dial waits for something else now; see sleepy.tcp.dialer
+        "connection.dialing": (
+            "connection",
+            "phase",
+        ),  # a dial waits for something else now; see sleepy.tcp.dialing.dialer
         "connection.dialed": ("connection", "address"),  # a connection is there
         "connection.failed": ("connection", "error"),  # it could not be made
         "connection.closed": ("connection", "reason"),

@@ -16,8 +16,8 @@ import h11
 import httptools
 
 from sleepy.tcp.errors import RemoteProtocolError
-from sleepy.tcp.http1 import Http1
-from sleepy.tcp.messages import Request, Response
+from sleepy.tcp.http.http1 import Http1
+from sleepy.tcp.http.messages import Request, Response
 
 CODEC = Http1()
 

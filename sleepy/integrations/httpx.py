@@ -32,14 +32,14 @@ from sleepy.tcp import Client, ConnectionClosed, Http1, NoFreeConnections, Reque
 from sleepy.tcp import LocalProtocolError as SleepyLocalProtocolError
 from sleepy.tcp import RemoteProtocolError as SleepyRemoteProtocolError
 from sleepy.tcp import Request as SleepyRequest
-from sleepy.tcp.dialer import DialTimeout
+from sleepy.tcp.dialing.dialer import DialTimeout
 from sleepy.tcp.options import PeerOptions
 
 if TYPE_CHECKING:
     import ssl
 
-    from sleepy.tcp.address import Address
-    from sleepy.tcp.dialer import Dial
+    from sleepy.tcp.dialing.address import Address
+    from sleepy.tcp.dialing.dialer import Dial
 
 LONGEST_DIAL: Final = 60.0  # seconds, whatever httpx says: a dial whose caller has given up may go on for others
 _PIECE: Final = 65536  # bytes; a body that is longer is sent in pieces, each under the limit on writing

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import metrics, propagate, trace
 from opentelemetry.trace import SpanKind, StatusCode
 
-from sleepy.tcp.messages import Headers, Request, Response
-from sleepy.tcp.url import parse_url
+from sleepy.tcp.http.messages import Headers, Request, Response
+from sleepy.tcp.http.url import parse_url
 from sleepy.trace import Event, Trace
 
 if TYPE_CHECKING:

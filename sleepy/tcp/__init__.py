@@ -1,8 +1,15 @@
-"""fasthttp's ideas: pools of connections, pipelining, spreading and a server, over HTTP/1.1 and over a peer's own frames."""
+"""fasthttp's ideas: pools of connections, pipelining, spreading and a server, over HTTP/1.1 and over a peer's own frames.
+
+The house: each client is a module here, with what all of them share (`peer_client`, `exchange`, `connection`) and the decisions
+they lean on (`pool`, `pipeline`, `multiplex`, `balance`, `deadlines`, `latency`, `backoff`), which know neither socket nor clock.
+Around them stand three rooms: `http` knows what HTTP/1.1 looks like, `dialing` leads from an address to a connection, and
+`serving` is the other end. `codec` is the one door between clients and protocols.
+"""
 
 from sleepy.tcp.client import Client
 from sleepy.tcp.codec import Codec
-from sleepy.tcp.dialer import DialFailed, DialTimeout
+from sleepy.tcp.dialing.dialer import DialFailed, DialTimeout
+from sleepy.tcp.dialing.resolver import Resolver
 from sleepy.tcp.errors import (
     BodyTooLarge,
     ConnectionClosed,
@@ -18,16 +25,15 @@ from sleepy.tcp.errors import (
 )
 from sleepy.tcp.frames import Frames
 from sleepy.tcp.host_client import HostClient
-from sleepy.tcp.http1 import Http1
+from sleepy.tcp.http.http1 import Http1
+from sleepy.tcp.http.messages import Headers, Request, Response
 from sleepy.tcp.lb_client import LBClient
-from sleepy.tcp.messages import Headers, Request, Response
 from sleepy.tcp.metrics import Histogram, Metrics
 from sleepy.tcp.multiplex import Multiplex
 from sleepy.tcp.multiplex_client import MultiplexClient
 from sleepy.tcp.pipeline_client import PipelineClient
 from sleepy.tcp.pool import ConnectionPool
-from sleepy.tcp.resolver import Resolver
-from sleepy.tcp.server import Server
+from sleepy.tcp.serving.server import Server
 
 __all__ = [
     "BodyTooLarge",

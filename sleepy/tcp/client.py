@@ -8,7 +8,7 @@ Whoever asks many peers, or does not know beforehand which, names them in URLs. 
    client that was found cannot be dropped before it is used. (fasthttp's users met the gap.)
 2. **Peers are told apart by all three**: https://a is not http://a:443, and neither of them gets the other's connections.
 3. **One deadline over all redirects**: each that is followed takes what the others left. (fasthttp gives the whole time to
-   each.) Where they lead is decided in `sleepy.tcp.redirects`.
+   each.) Where they lead is decided in `sleepy.tcp.http.redirects`.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from types import TracebackType
 from typing import Final, Self, Unpack
 
 from sleepy.tcp.codec import Codec
-from sleepy.tcp.dialer import MAX_CONCURRENT_DIALS
+from sleepy.tcp.dialing.dialer import MAX_CONCURRENT_DIALS
+from sleepy.tcp.dialing.resolver import Resolver
 from sleepy.tcp.errors import LocalProtocolError, RequestTimeout
 from sleepy.tcp.host_client import HostClient
-from sleepy.tcp.messages import HeaderLines, Headers, Request, Response
+from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response
+from sleepy.tcp.http.redirects import Origin, Redirects
+from sleepy.tcp.http.url import Url, parse_url
 from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.pool import PoolStrategy
-from sleepy.tcp.redirects import Origin, Redirects
-from sleepy.tcp.resolver import Resolver
-from sleepy.tcp.url import Url, parse_url
 
 RECYCLE_INTERVAL: Final = 10.0  # seconds, as in fasthttp
 
@@ -56,7 +56,7 @@ class Client:
         max_conns_per_host: How many connections may be open or being dialed at once to each peer (fasthttp:
             MaxConnsPerHost).
         max_redirects: How many redirects `get` and `post` follow; None to follow none, and answer with the first.
-        normalize_paths: Whether two ways to write a path become one (not DisablePathNormalizing); see `sleepy.tcp.url`.
+        normalize_paths: Whether two ways to write a path become one (not DisablePathNormalizing); see `sleepy.tcp.http.url`.
         configure: Is called with the origin of each new peer and the options for it, which it may change
             (ConfigureClient). What it raises is raised from the request, and the next request calls it again.
         options: Options for every peer: any of `HostOptions`. ``tls`` says how to speak TLS to https peers; by default their

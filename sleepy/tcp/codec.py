@@ -1,7 +1,7 @@
 """What a protocol must bring to be spoken by these clients and this server: the codec, an interface.
 
 The clients know about connections, turns, deadlines and second attempts; the server about queues and limits. None of them
-knows what a request looks like. That is a codec's business: `sleepy.tcp.http1.Http1` for HTTP/1.1, and
+knows what a request looks like. That is a codec's business: `sleepy.tcp.http.http1.Http1` for HTTP/1.1, and
 `sleepy.tcp.frames.Frames` for a peer's own bytes. A codec is a value that is shared; what must be remembered from one byte
 to the next is in the *readers* it makes, one for each direction of each connection. Neither does I/O nor knows the time.
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:  # PEP 696: who names no codec speaks HTTP
     from typing_extensions import TypeVar
 
-    from sleepy.tcp.messages import Headers, Request, Response
+    from sleepy.tcp.http.messages import Headers, Request, Response
     from sleepy.trace import Value
 
     Q = TypeVar("Q", default=Request)

@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING, Generic
 
 from sleepy.tcp.codec import A, Q
-from sleepy.tcp.messages import Headers
+from sleepy.tcp.http.messages import Headers
 
 if TYPE_CHECKING:
     from sleepy.tcp.codec import Codec

@@ -27,7 +27,7 @@ from sleepy.tcp.errors import BodyTooLarge, LocalProtocolError, RemoteProtocolEr
 
 if TYPE_CHECKING:
     from sleepy.tcp.codec import AnswerReader, Sink, Stream
-    from sleepy.tcp.messages import Headers
+    from sleepy.tcp.http.messages import Headers
     from sleepy.trace import Value
 
 _LENGTH = 4  # bytes

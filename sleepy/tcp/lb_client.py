@@ -19,7 +19,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from sleepy.tcp.balance import Balancer, Ticket
 from sleepy.tcp.codec import A, Q, Q_contra
-from sleepy.tcp.dialer import DialFailed, DialTimeout
+from sleepy.tcp.dialing.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import (
     BodyTooLarge,
     LocalProtocolError,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sleepy.tcp.codec import AnswerReader, Sink
-    from sleepy.tcp.messages import Headers
+    from sleepy.tcp.http.messages import Headers
 
 _Call = Exchange[bytes, bytes]
 

@@ -5,8 +5,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any, TypedDict
 
-from sleepy.tcp.dialer import MAX_CONCURRENT_DIALS, Dial, Dialer
-from sleepy.tcp.resolver import Resolver
+from sleepy.tcp.dialing.dialer import MAX_CONCURRENT_DIALS, Dial, Dialer
+from sleepy.tcp.dialing.resolver import Resolver
 from sleepy.trace import Trace
 
 
@@ -22,7 +22,7 @@ class PeerOptions(TypedDict, total=False):
         write_timeout: How long the sending of a request may take (WriteTimeout); None as before.
         max_response_body_size: The longest body accepted, in bytes (MaxResponseBodySize); None for any.
         dial_timeout: The longest a dial may take (DialTimeout); 3.
-        dial: Connects in the place of the event loop (Dial); see `sleepy.tcp.dialer.Dial`.
+        dial: Connects in the place of the event loop (Dial); see `sleepy.tcp.dialing.dialer.Dial`.
         dual_stack: Try IPv6 too (DialDualStack); True.
         resolver: Looks up names; clients that share it share its memory. By default each has its own.
         max_concurrent_dials: How many dials may go on at a time (Concurrency); a semaphore to share the limit. 1,000.

@@ -25,11 +25,11 @@ from typing import Generic, Self, Unpack, cast
 from sleepy.tcp.codec import A, AnswerReader, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.deadlines import Deadlines
-from sleepy.tcp.dials import Dials
+from sleepy.tcp.dialing.dials import Dials
 from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, RemoteProtocolError, RequestTimeout
 from sleepy.tcp.exchange import Exchange
-from sleepy.tcp.http1 import Http1
-from sleepy.tcp.messages import HeaderLines, Headers, Request, Response
+from sleepy.tcp.http.http1 import Http1
+from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response
 from sleepy.tcp.metrics import Metrics
 from sleepy.tcp.options import PeerOptions, dialer_for
 from sleepy.tcp.streams import IncomingBody
@@ -42,7 +42,7 @@ class PeerClient(Generic[Q, A]):
     """A client to one peer; see `HostClient` and `PipelineClient`.
 
     Args:
-        addr: ``host:port``, or several with commas between, to be used in turn (fasthttp: Addr); see `sleepy.tcp.address`.
+        addr: ``host:port``, or several with commas between, to be used in turn (fasthttp: Addr); see `dialing.address`.
         codec: How requests and answers look as bytes; `Http1` if None.
         options: See `PeerOptions`.
 

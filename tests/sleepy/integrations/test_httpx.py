@@ -18,7 +18,7 @@ import trustme
 
 from sleepy.integrations.httpx import SleepyTransport
 from sleepy.tcp import BodyTooLarge, ConnectionClosed
-from sleepy.tcp.dialer import DialFailed
+from sleepy.tcp.dialing.dialer import DialFailed
 from tests.sleepy.tcp.conftest import tidy  # noqa: F401 -- a fixture
 from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, closed_port, soon
 

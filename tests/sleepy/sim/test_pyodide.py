@@ -32,7 +32,8 @@ import asyncio, hashlib, importlib, io, json, sys
 sys.path.insert(0, {root!r})
 from sleepy import sim
 from sleepy import trace, udp  # these, and the next, decide without I/O
-from sleepy.tcp import framing, http1, pipeline, pool
+from sleepy.tcp import pipeline, pool
+from sleepy.tcp.http import framing, http1
 
 
 def conversation(seed):

@@ -97,7 +97,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 def claimed(folder: Path) -> dict[int, list[str]]:
     """Which tests claim to prove which behaviour."""
     tests: dict[int, list[str]] = {}
-    for path in sorted(folder.glob("test_*.py")):
+    for path in sorted(folder.rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 for numbers in _CLAIM.findall(ast.get_docstring(node) or ""):

@@ -24,9 +24,9 @@ from sleepy.tcp import (
     Response,
     Server,
 )
+from sleepy.tcp.dialing.resolver import Resolver
 from sleepy.tcp.multiplex import Multiplex
 from sleepy.tcp.multiplex_client import MultiplexClient
-from sleepy.tcp.resolver import Resolver
 from tests.sleepy.tcp.virtual import World, now, on_network
 
 
@@ -228,7 +228,7 @@ def definitions(folder: Path) -> set[str]:
     """Every test function and class, as ``file::name``."""
     return {
         f"{path.name}::{node.name}"
-        for path in folder.glob("test_*.py")
+        for path in folder.rglob("test_*.py")
         for node in ast.parse(path.read_text()).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }

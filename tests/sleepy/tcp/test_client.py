@@ -25,8 +25,8 @@ from sleepy.tcp import (
 )
 from sleepy.tcp.client import RECYCLE_INTERVAL, Client, HostClientOptions, HostOptions
 from sleepy.tcp.errors import TooManyRedirects
+from sleepy.tcp.http.redirects import Origin
 from sleepy.tcp.options import PeerOptions
-from sleepy.tcp.redirects import Origin
 from tests.sleepy.tcp.helpers import Peer, Wire, soon, turns, turns_until
 from tests.sleepy.tcp.virtual import World, now, on_network
 

@@ -1,4 +1,4 @@
-"""`sleepy.tcp.dialer` over real sockets, with TLS, under each event loop: rules by their number.
+"""`sleepy.tcp.dialing.dialer` over real sockets, with TLS, under each event loop: rules by their number.
 
 Each program is checked for what it leaves behind. Nothing here waits for time to pass, except where a deadline is the point.
 """
@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import pytest
 import trustme
 
-from sleepy.tcp.address import Address
-from sleepy.tcp.dialer import Dialer, DialFailed, DialTimeout, usual_context
-from sleepy.tcp.resolver import Resolver
+from sleepy.tcp.dialing.address import Address
+from sleepy.tcp.dialing.dialer import Dialer, DialFailed, DialTimeout, usual_context
+from sleepy.tcp.dialing.resolver import Resolver
 from tests.sleepy.tcp.helpers import Wire, closed_port, soon, turns
 
 T = TypeVar("T")
@@ -337,7 +337,7 @@ def test_the_usual_context_is_made_once_and_checks_its_peer() -> None:
 def test_the_usual_context_offers_http(run: Run[None], pair: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
     context = usual_context.__wrapped__()
     pair.authority.configure_trust(context)
-    monkeypatch.setattr("sleepy.tcp.dialer.usual_context", lambda: context)
+    monkeypatch.setattr("sleepy.tcp.dialing.dialer.usual_context", lambda: context)
 
     async def program() -> None:
         async with serving(pair.server) as (server, addr):

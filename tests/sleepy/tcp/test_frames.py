@@ -17,7 +17,7 @@ from sleepy.tcp import BodyTooLarge, ConnectionClosed, HostClient, LocalProtocol
 from sleepy.tcp.errors import RemoteProtocolError
 from sleepy.tcp.frames import FrameReader, Frames
 from sleepy.tcp.lb_client import LBClient
-from sleepy.tcp.server import Server
+from sleepy.tcp.serving.server import Server
 from tests.sleepy.tcp.helpers import Peer, connected, soon, turns_until
 from tests.sleepy.tcp.virtual import World, on_network
 

@@ -24,7 +24,7 @@ from sleepy.tcp import (
     RequestTimeout,
     Response,
 )
-from sleepy.tcp.dialer import DialFailed, DialTimeout
+from sleepy.tcp.dialing.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import NoAvailableClients
 from sleepy.tcp.lb_client import LBClient
 from tests.sleepy.tcp.virtual import World, nothing_left, now, on_network, virtual

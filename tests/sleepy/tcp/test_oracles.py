@@ -1,4 +1,4 @@
-"""`sleepy.tcp.http1_reader` beside h11 and llhttp, and beside itself.
+"""`sleepy.tcp.http.http1_reader` beside h11 and llhttp, and beside itself.
 
 Whatever we take for one whole message, they must read the same, and what they read we must not refuse, unless
 `fuzz.oracles.http1.DIFFERENCES` says why. And however the bytes of many messages arrive, they are the same messages: the

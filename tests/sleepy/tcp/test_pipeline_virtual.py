@@ -17,7 +17,7 @@ from sleepy.tcp import (
     Response,
 )
 from sleepy.tcp.backoff import Backoff
-from sleepy.tcp.dialer import DialFailed
+from sleepy.tcp.dialing.dialer import DialFailed
 from tests.sleepy.tcp.virtual import World, now, on_network
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -15,7 +15,7 @@ from sleepy.tcp import (
     Request,
     RequestTimeout,
 )
-from sleepy.tcp.address import Address
+from sleepy.tcp.dialing.address import Address
 from sleepy.tcp.streams import DRAIN, HIGH_WATER
 from tests.sleepy.tcp.helpers import Clock, Peer, soon, turns, turns_until
 

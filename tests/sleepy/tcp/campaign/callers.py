@@ -16,7 +16,7 @@ from sleepy.tcp import (
     Request,
     RequestTimeout,
 )
-from sleepy.tcp.dialer import DialFailed, DialTimeout
+from sleepy.tcp.dialing.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import RemoteError
 from tests.sleepy.tcp.campaign.ledger import TOKEN, Ledger
 from tests.sleepy.tcp.campaign.subjects import Subject

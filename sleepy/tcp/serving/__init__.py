@@ -1,0 +1,1 @@
+"""The other end: a server, and what it does on each connection."""
