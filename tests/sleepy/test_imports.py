@@ -41,6 +41,7 @@ SHELLS = {
     "sleepy.tcp.streams",
     "sleepy.tcp.traced_connection",
     "sleepy.tcp.serving.watch",
+    "sleepy.udp.batch",
 }
 # The simulator is an event loop, so it is the other way round: these must also work without one.
 SIMULATED = {
