@@ -4,19 +4,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from lessons.playground import assets, drawing
+from lessons.playground import assets
 from lessons.playground.npm import NotFetched
-from lessons.playground.stage import LESSONS, Stage, load
+from lessons.playground.stage import LESSONS, picture
 
 
 def drawn() -> dict[Path, str]:
     """Every still picture, and what should be in it."""
-    pictures: dict[Path, str] = {}
-    for path in sorted(LESSONS.glob("*/*/playground.py")):
-        lesson = path.parent.relative_to(LESSONS).as_posix()
-        scenario = load(lesson)
-        pictures[path.with_name("play.html")] = drawing.still(lesson, scenario, Stage(scenario).view(scenario.still))
-    return pictures
+    return {
+        path.with_name("play.html"): picture(path.parent.relative_to(LESSONS).as_posix())
+        for path in sorted(LESSONS.glob("*/*/playground.py"))
+    }
 
 
 def main() -> int:

@@ -21,13 +21,13 @@ STEPS = 2000  # then it has been played enough, and whatever a scenario remember
 LINES = 40  # of the log
 
 
-def load(lesson: str) -> type[Scenario]:
-    """The scenario of a lesson, such as ``udp/01-acks-by-the-dozen``.
+def load(lesson: str, root: Path = LESSONS) -> type[Scenario]:
+    """The scenario of a lesson, such as ``udp/01-acks-by-the-dozen``, below ``root``.
 
     Raises:
         ValueError: There is none.
     """
-    path = LESSONS / lesson / "playground.py"
+    path = root / lesson / "playground.py"
     spec = spec_from_file_location(f"playground_{lesson.replace('/', '_').replace('-', '_')}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise ValueError(f"no scenario: {path} is not there")
@@ -37,6 +37,16 @@ def load(lesson: str) -> type[Scenario]:
     if not (isinstance(scenario, type) and issubclass(scenario, Scenario)):
         raise ValueError(f"{path} has no class Playground that derives from lessons.playground.Scenario")
     return scenario
+
+
+def picture(lesson: str, root: Path = LESSONS) -> str:
+    """The part for a lesson's page: the element, and the still picture in it.
+
+    Raises:
+        ValueError: The lesson has no scenario.
+    """
+    scenario = load(lesson, root)
+    return drawing.still(lesson, scenario, Stage(scenario).view(scenario.still))
 
 
 class Stage:
