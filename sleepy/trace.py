@@ -40,6 +40,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "link.held": ("link", "seconds"),  # the link delayed a packet by as much
         "link.unreached": ("link", "index"),  # its drop list names a packet that never came
         "host.unreachable": ("host", "address"),  # the host knows of no way to the address
+        "nat.dropped": ("host", "source", "destination"),  # the NAT on the host let a packet end there
         "lab.phase": ("phase",),  # a lab began its next part
     }
 )

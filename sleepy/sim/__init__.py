@@ -3,7 +3,20 @@
 from sleepy.sim.clock import DeadlockError, RunawayError
 from sleepy.sim.host import Host
 from sleepy.sim.link import Arrival, Burst, Carrier, Link
+from sleepy.sim.nat import Dependence, Nat
 from sleepy.sim.network import Network
 from sleepy.sim.runner import run
 
-__all__ = ["Arrival", "Burst", "Carrier", "DeadlockError", "Host", "Link", "Network", "RunawayError", "run"]
+__all__ = [
+    "Arrival",
+    "Burst",
+    "Carrier",
+    "DeadlockError",
+    "Dependence",
+    "Host",
+    "Link",
+    "Nat",
+    "Network",
+    "RunawayError",
+    "run",
+]

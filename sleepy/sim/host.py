@@ -16,6 +16,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sleepy.sim.link import Link
+from sleepy.sim.nat_router import NatRouter
 from sleepy.sim.packet import Datagram, Fragment, Packet, Reassembly, Segment, Unreachable
 from sleepy.sim.sockets import LOCALHOST
 from sleepy.sim.tcp.stack import TcpStack
@@ -55,6 +56,7 @@ class Host:
         address: Its IPv4 address.
         wires: Its wires by the neighbour's name.
         random: Its source of chance.
+        nat: Translates what it passes on, if it is a router with a NAT.
     """
 
     def __init__(self, network: "Network", name: str, address: str) -> None:
@@ -62,6 +64,7 @@ class Host:
         self.name = name
         self.address = address
         self.random = Random(f"{network.seed} host {name}")
+        self.nat: NatRouter | None = None
         self.wires: dict[str, Wire] = {}
         self._pinned: dict[str, Wire | None] = {}
         self._routes: dict[str, Wire | None] = {}  # by destination, as far as they were asked for
@@ -122,7 +125,9 @@ class Host:
 
     def arrive(self, packet: Packet) -> None:
         """A packet has come out of a wire: pass it on, or take it."""
-        if packet.destination not in (self.address, LOCALHOST):
+        if self.nat is not None:
+            self._translate(packet, self.nat)
+        elif packet.destination not in (self.address, LOCALHOST):
             self._pass_on(packet)
         elif not packet.damaged:  # else its checksum is wrong, and nobody learns of it
             self._take(packet)
@@ -172,21 +177,34 @@ class Host:
         elif isinstance(payload, Segment):
             self.tcp.receive(packet, payload)
         elif isinstance(payload, Fragment):
-            self._collect(payload)
+            whole = self._collect(payload)
+            if whole is not None:
+                self._take(whole)
         elif isinstance(payload.about.payload, Datagram):
             self.udp.unreachable(payload.about.payload, payload.about)
         elif isinstance(payload.about.payload, Segment):
             self.tcp.unreachable(payload.about.payload, payload.about)
 
-    def _collect(self, part: Fragment) -> None:
+    def _translate(self, packet: Packet, nat: NatRouter) -> None:
+        """Pass on what a NAT lets through; it reads whole packets only (`sleepy.sim.nat_router`, rule 4)."""
+        whole: Packet | None = packet
+        if isinstance(packet.payload, Fragment):
+            whole = None if packet.damaged else self._collect(packet.payload)
+        translated = None if whole is None else nat.translate(whole)
+        if translated is not None:
+            self._pass_on(translated)
+
+    def _collect(self, part: Fragment) -> Packet | None:
+        """Keep a part; the whole, if this was the last one missing."""
         if part.whole not in self._incomplete:
             timer = self.network.loop.call_later(REASSEMBLY_TIMEOUT, self._give_up, part.whole)
             self._incomplete[part.whole] = Reassembly(), timer
         reassembly, timer = self._incomplete[part.whole]
-        if reassembly.add(part):
-            timer.cancel()
-            del self._incomplete[part.whole]
-            self._take(part.whole)
+        if not reassembly.add(part):
+            return None
+        timer.cancel()
+        del self._incomplete[part.whole]
+        return part.whole
 
     def _give_up(self, whole: Packet) -> None:
         del self._incomplete[whole]

@@ -27,6 +27,8 @@ from sleepy.sim.capture import Capture
 from sleepy.sim.clock import VirtualLoop
 from sleepy.sim.host import Host
 from sleepy.sim.link import Link
+from sleepy.sim.nat import Nat
+from sleepy.sim.nat_router import NatRouter
 from sleepy.sim.sockets import ANY, LOCALHOST
 from sleepy.sim.wire import Wire
 from sleepy.trace import Event, Trace
@@ -114,6 +116,23 @@ class Network:
             ValueError: The two are not linked.
         """
         self.host(host).pin_route(self.host(destination).address, self.wire(host, via))
+
+    def nat(self, router: str, nat: Nat, *, outside: str) -> None:
+        """Put a NAT on a router: whatever is not reached by way of ``outside`` is behind it.
+
+        Args:
+            router: The host in the middle. It runs no programs of its own from now on.
+            nat: The NAT's habits, such as ``sim.Nat.SYMMETRIC`` or ``sim.Nat(mapping=..., filtering=...)``.
+            outside: Its neighbour outside.
+
+        Raises:
+            ValueError: The two are not linked, or there is a NAT on this router already.
+        """
+        self.wire(router, outside)
+        host = self.host(router)
+        if host.nat is not None:
+            raise ValueError(f"{router!r} has a NAT already; for one behind another use a router for each")
+        host.nat = NatRouter(host, outside, nat)
 
     def capture(self, host: str, neighbour: str, file: IO[bytes]) -> Capture:
         """Capture what passes a host's end of a link, both ways, as tcpdump on its interface would.

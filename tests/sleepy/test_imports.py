@@ -46,6 +46,7 @@ SHELLS = {
 # The simulator is an event loop, so it is the other way round: these must also work without one.
 SIMULATED = {
     "sleepy.sim.link",
+    "sleepy.sim.nat",
     "sleepy.sim.tcp.congestion",
     "sleepy.sim.tcp.receiver",
     "sleepy.sim.tcp.round_trip",
