@@ -144,3 +144,21 @@ def test_its_memory_is_bounded_by_what_is_recent() -> None:
 def test_impossible_figures_are_refused(option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} is 0"):
         sim.Nat(**{option: 0})
+
+
+def test_rule_4_who_was_spoken_to_again_counts_as_the_last() -> None:
+    """The mapping is not dead because somebody else, spoken to once in between, may not answer any more."""
+    nat = table(sim.Nat.PORT_RESTRICTED_CONE)
+    for second, remote in ((0.0, SERVER), (1.0, OTHER_HOST), (9.0, SERVER)):
+        port = nat.outbound(INSIDE, remote, second)
+    nat.outbound(("192.168.1.3", 5000), SERVER, 12.0)
+    assert port is not None
+    assert nat.inbound(port, SERVER, 12.0) == INSIDE
+
+
+def test_rule_4_a_mapping_in_use_does_not_keep_dead_ones_alive() -> None:
+    nat = table(sim.Nat.SYMMETRIC)
+    for second in range(1000):
+        nat.outbound(INSIDE, SERVER, float(second))
+        nat.outbound(INSIDE, ("10.0.0.3", second), float(second))
+    assert len(nat) == 12

@@ -122,8 +122,11 @@ def test_rule_2_nobody_outside_reaches_an_inside_address() -> None:
     async def main() -> None:
         alice = await network.host("alice").run(bind())
         server = await network.host("server").run(bind())
-        server.transport.sendto(b"hello", ("alice", PORT))
-        server.transport.sendto(b"hello", ("home", PORT))  # rule 3
+        alice.transport.sendto(b"hello", ("server", PORT))
+        await asyncio.sleep(1)
+        _, (_, port) = server.got[0]
+        server.transport.sendto(b"hello", ("alice", port))
+        server.transport.sendto(b"hello", ("home", port - 1))  # rule 3
         await asyncio.sleep(1)
         assert not alice.got
 
@@ -216,7 +219,8 @@ def test_rule_4_large_datagrams_pass_both_ways() -> None:
 
 
 def test_rule_4_a_damaged_part_spoils_the_whole() -> None:
-    network = house(sim.Nat.SYMMETRIC, sim.Link(corrupt=1.0))
+    network = house(sim.Nat.SYMMETRIC)
+    network.change("alice", "home", sim.Link(corrupt=1.0))
 
     async def main() -> None:
         alice = await network.host("alice").run(bind())
@@ -282,6 +286,28 @@ def test_tcp_passes_and_nobody_connects_from_outside() -> None:
         assert answer == bytes(100_000) + network.host("home").address.encode()
         with pytest.raises(TimeoutError):
             await network.host("stranger").run(asyncio.open_connection("alice", PORT))
+
+    run(network, main())
+
+
+def test_tcp_has_a_longer_time() -> None:
+    """RFC 5382, section 5: a connection may be silent for two hours."""
+    network = house(sim.Nat(timeout=30.0))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(7200)
+        writer.write(b"good morning")
+        await reader.read()
+        writer.close()
+
+    async def fetch() -> None:
+        reader, writer = await asyncio.open_connection("server", PORT)
+        assert await reader.readexactly(12) == b"good morning"
+        writer.close()
+
+    async def main() -> None:
+        await network.host("server").run(asyncio.start_server(serve, port=PORT))
+        await network.host("alice").run(fetch())
 
     run(network, main())
 
