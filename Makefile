@@ -31,12 +31,12 @@ types: $(VENV)/.dev ## types: mypy and pyright, both strict
 
 site: $(VENV)/.dev ## build the site into site/
 	@$(BIN)/python -m lessons.playground assets
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "site/index.html"
 
 serve: $(VENV)/.dev ## show the site on http://127.0.0.1:8800/, and follow changes
 	@$(BIN)/python -m lessons.playground assets
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve --strict --dev-addr 127.0.0.1:8800
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --strict --dev-addr 127.0.0.1:8800
 
 clean: ## remove what make made; results in out/ stay
 	rm -rf $(VENV) site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

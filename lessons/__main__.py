@@ -151,7 +151,6 @@ def _check(options: argparse.Namespace) -> int:
 
 def _new(options: argparse.Namespace) -> int:
     lesson = new.make(options.track, options.slug, options.title)
-    quiz.redraw([lesson])
     print(new.next_steps(lesson))
     return 0
 

@@ -1,6 +1,7 @@
 """The lessons there are, and where their parts lie.
 
-A lesson is a folder ``lessons/<track>/<nn>-<slug>/``. Nothing lists the lessons but the folders themselves.
+A lesson is a folder ``lessons/<track>/<nn>-<slug>/``. Nothing lists the lessons but the folders themselves: the site's
+navigation, the tables of the tracks, the links back from the reference are made from what stands in them (`lessons.hooks`).
 """
 
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 
 LESSONS = Path(__file__).parent
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
+_LISTING = re.compile(r'^```python title="(sleepy/[^"]+\.py)"\n--8<-- "\1:([a-z_-]+)"', re.MULTILINE)
 
 
 class UnknownLessonError(Exception):
@@ -31,6 +33,11 @@ class Lesson:
     def name(self) -> str:
         """Track, number and slug, such as ``udp/01-acks-by-the-dozen``."""
         return f"{self.folder.parent.name}/{self.folder.name}"
+
+    @property
+    def slug(self) -> str:
+        """Its name without track and number."""
+        return self.folder.name[3:]
 
     @property
     def page(self) -> Path:
@@ -68,6 +75,17 @@ class Lesson:
     def title(self) -> str:
         """Its title; its name if it has none."""
         return self.front.get("title", self.name)
+
+    @property
+    def listings(self) -> list[tuple[str, str]]:
+        """What its page cuts from the library: the path of a module, and a section of it."""
+        return [(path, section) for path, section in _LISTING.findall(self.text)]
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules whose source its page shows, such as ``sleepy.udp.acks``."""
+        paths = dict.fromkeys(path for path, _ in self.listings)
+        return [path.removesuffix(".py").replace("/", ".") for path in paths]
 
     @property
     def is_draft(self) -> bool:

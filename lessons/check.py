@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from lessons import hints, proof, quiz
 from lessons.catalogue import LESSONS, Lesson
+from lessons.playground.stage import picture
 
 ROOT = LESSONS.parent
 EXERCISE = ("README.md", "stub.py", "tests.py", "hints.md", "solution.py")
@@ -26,7 +27,8 @@ INSTRUCTORS = (
     "Discussion",
     "Left out on purpose",
 )
-_LISTING = re.compile(r'^```python title="(sleepy/[^"]+\.py)"\n--8<-- "\1:([a-z_-]+)"', re.MULTILINE)
+RECORDS = (".json", ".jsonl", ".pcap")
+_PLOT = re.compile(r'^\s*--8<-- "(lessons/[^":]+/run/[^":]+)/[^/":]+\.svg"', re.MULTILINE)
 
 
 class Finding(NamedTuple):
@@ -50,13 +52,29 @@ def _page(lesson: Lesson, _: Path) -> Iterator[str]:
     if not lesson.text:
         yield "there is no index.md: python -m lessons new makes a skeleton"
         return
-    for field in ("title", "description"):
+    for field in ("title", "description", "able"):
         if not lesson.front.get(field):
             yield f"index.md has no '{field}:' at its top"
-    track = lesson.folder.parent / "index.md"
-    if not track.is_file() or f"({lesson.folder.name}/index.md)" not in track.read_text(encoding="utf-8"):
-        link = f"[{lesson.title}]({lesson.folder.name}/index.md)"
-        yield f"lessons/{track.parent.name}/index.md does not lead to it: add a row with {link}"
+    track = lesson.folder.parent.name
+    page, place = lesson.folder.parent / "index.md", f"<!-- made: lessons {track} -->"
+    if not page.is_file() or place not in page.read_text(encoding="utf-8").splitlines():
+        yield f"lessons/{track}/index.md does not list the track's lessons: give it the line {place}"
+
+
+def _diagram(lesson: Lesson, _: Path) -> Iterator[str]:
+    drawn = lesson.folder / "play.html"
+    if not (lesson.folder / "playground.py").is_file():
+        yield "there is no playground.py, so nothing to play with: lessons/template/playground.py shows its form"
+        return
+    try:
+        wanted = picture(lesson.name, lesson.folder.parents[1])
+    except Exception as error:  # noqa: BLE001 - whatever an author's scenario does
+        yield f"playground.py cannot be played: {type(error).__name__}: {error}"
+        return
+    if not drawn.is_file() or drawn.read_text(encoding="utf-8") != wanted:
+        yield "play.html is not what playground.py shows: draw it with python -m lessons.playground draw"
+    if not _includes(lesson, "play.html"):
+        yield f'the page does not show it: add the line --8<-- "lessons/{lesson.name}/play.html"'
 
 
 def _prediction(lesson: Lesson, _: Path) -> Iterator[str]:
@@ -65,38 +83,48 @@ def _prediction(lesson: Lesson, _: Path) -> Iterator[str]:
 
 
 def _listing(lesson: Lesson, root: Path) -> Iterator[str]:
-    cuts = _LISTING.findall(lesson.text)
-    if not cuts:
+    if not lesson.listings:
         yield 'no listing is cut from sleepy/: ```python title="sleepy/x/y.py", and in it --8<-- "sleepy/x/y.py:section"'
-    for path, section in cuts:
+    for path, section in lesson.listings:
         source = root / path
         if not source.is_file() or f"--8<-- [start:{section}]" not in source.read_text(encoding="utf-8"):
             yield f"{path} has no section '{section}': frame it with # --8<-- [start:{section}] and [end:{section}]"
 
 
 def _module_link(lesson: Lesson, _: Path) -> Iterator[str]:
-    for reference in _references(lesson):
+    for module in lesson.modules:
+        reference = _reference(module)
         if f"../../{reference})" not in lesson.text and f"../../{reference}#" not in lesson.text:
-            yield f"the page shows a listing of this module and does not link to it: add a link to ../../{reference}"
+            yield f"the page shows a listing of {module} and does not link to it: add a link to ../../{reference}"
 
 
 def _back_link(lesson: Lesson, root: Path) -> Iterator[str]:
-    for reference in _references(lesson):
-        page = root / "lessons" / reference
-        back = f"{lesson.name}/index.md"
-        if not page.is_file() or back not in page.read_text(encoding="utf-8"):
-            yield f"lessons/{reference} does not lead back: add [Lesson: {lesson.title.lower()}](../../{back}){{ .lesson }}"
+    for module in lesson.modules:
+        page, place = root / "lessons" / _reference(module), f"::: {module}"
+        if not page.is_file() or place not in page.read_text(encoding="utf-8").splitlines():
+            yield f"no link leads back from {module}: one is made before a line '{place}' in lessons/{_reference(module)}"
 
 
-def _references(lesson: Lesson) -> list[str]:
-    """The reference pages of the modules it shows."""
-    modules = dict.fromkeys(path for path, _ in _LISTING.findall(lesson.text))
-    return [f"reference/{path.removeprefix('sleepy/').removesuffix('.py')}.md" for path in modules]
+def _reference(module: str) -> str:
+    """The page of a module."""
+    return f"reference/{module.removeprefix('sleepy.').replace('.', '/')}.md"
 
 
 def _lab(lesson: Lesson, _: Path) -> Iterator[str]:
     if not re.search(r"\]\(\.\./\.\./labs/[a-z-]+\.md", lesson.text):
         yield "the page leads to no lab: add a link to ../../labs/<lab>.md"
+
+
+def _plot(lesson: Lesson, root: Path) -> Iterator[str]:
+    runs = _PLOT.findall(lesson.text)
+    if not runs:
+        yield (
+            "no plot of a recorded run: record one with python -m lessons.runs record, and show it with "
+            f'--8<-- "lessons/{lesson.name}/run/<scenario>/figure.svg"'
+        )
+    for run in dict.fromkeys(runs):
+        if not any(path.suffix in RECORDS for path in (root / run).glob("*")):
+            yield f"{run}/ has no record ({', '.join(RECORDS)}): a plot is drawn from recorded data, which lies beside it"
 
 
 def _quiz(lesson: Lesson, _: Path) -> Iterator[str]:
@@ -144,7 +172,7 @@ def _instructors(lesson: Lesson, _: Path) -> Iterator[str]:
 
 def _unwritten(lesson: Lesson, _: Path) -> Iterator[str]:
     for path in sorted(lesson.folder.rglob("*")):
-        if path.suffix in {".md", ".py", ".yml"} and "TODO" in path.read_text(encoding="utf-8"):
+        if path.suffix in {".html", ".md", ".py", ".yml"} and "TODO" in path.read_text(encoding="utf-8"):
             yield f"{path.relative_to(lesson.folder).as_posix()} has a TODO: write it"
 
 
@@ -154,11 +182,13 @@ def _includes(lesson: Lesson, part: str) -> bool:
 
 PARTS: dict[str, Callable[[Lesson, Path], Iterator[str]]] = {
     "page": _page,
+    "diagram": _diagram,
     "prediction": _prediction,
     "listing": _listing,
     "module link": _module_link,
     "back link": _back_link,
     "lab link": _lab,
+    "plot": _plot,
     "quiz": _quiz,
     "exercise": _exercise,
     "instructors": _instructors,

@@ -2,7 +2,8 @@
 
 It is a copy of ``lessons/template/``, whose exercise works: its stub fails, its solution passes, its wrong solutions are
 rejected. So an author begins with something that holds, and replaces it piece by piece. The skeleton says ``draft: true``;
-what `lessons.check` finds in it is what is left to write: the TODOs, and the links that lead to it.
+what `lessons.check` finds in it is what is left to write. Nothing outside its folder has to be written: the navigation, the
+tables and the links back are made from what stands in it.
 """
 
 import re
@@ -10,7 +11,9 @@ import shutil
 from pathlib import Path
 from string import Template
 
+from lessons import quiz
 from lessons.catalogue import LESSONS, Lesson
+from lessons.playground.stage import picture
 
 TEMPLATE = LESSONS / "template"
 
@@ -39,14 +42,17 @@ def make(track: str, slug: str, title: str | None = None, root: Path = LESSONS) 
     for path in lesson.folder.rglob("*.*"):
         if path.is_file():
             path.write_text(Template(path.read_text(encoding="utf-8")).safe_substitute(words), encoding="utf-8")
+    quiz.redraw([lesson])
+    (lesson.folder / "play.html").write_text(picture(lesson.name, root), encoding="utf-8")
     return lesson
 
 
 def next_steps(lesson: Lesson) -> str:
     """What its author does now."""
     return f"""made {lesson.folder}
-now: 1. name it in mkdocs.yml, under nav:   - {lesson.title}: {lesson.name}/index.md
+now: 1. make serve                        shows it, and follows your changes
      2. write it; each TODO is a place to begin
-     3. python -m lessons check {lesson.name}     says what is missing; the links to it are among that
-     4. python -m lessons quiz             draws the quiz after a change
+     3. python -m lessons check {lesson.name}     says what is missing
+     4. python -m lessons quiz            draws the quiz after a change
+        python -m lessons.playground draw the diagram's still picture
      5. when nothing is missing, remove 'draft: true' from its page"""

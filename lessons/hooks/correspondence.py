@@ -1,22 +1,18 @@
-"""Makes the tables of the page "fasthttp beside sleepy" from their data, when the site is built.
-
-A page asks for a table by a line ``<!-- correspondence: option -->``.
-"""
+"""Tables of what the anchors' names are called in sleepy, from ``lessons/reference/fasthttp.toml`` and ``reliable.toml``."""
 
 import re
 import tomllib
-from pathlib import Path
 from typing import Any
 
-DATA = Path(__file__).parents[1] / "reference/fasthttp.toml"
-_PLACE = re.compile(r"^<!-- correspondence: (\w+) -->$", re.MULTILINE)
+from lessons.catalogue import LESSONS
+
 _NAME = re.compile(r"([\w.]+?)(?:\((\w+)\))?")
 _WHERE = {"C": "Client", "H": "HostClient", "P": "PipelineClient", "L": "LBClient", "D": "dialer"}
 
 
-def rows(kind: str) -> list[dict[str, Any]]:
-    """The rows of one table: ``option``, ``method``, ``error`` or ``own``."""
-    with DATA.open("rb") as file:
+def rows(anchor: str, kind: str) -> list[dict[str, Any]]:
+    """The rows of one table, such as fasthttp's ``option`` or reliable's ``counter``."""
+    with (LESSONS / "reference" / f"{anchor}.toml").open("rb") as file:
         found: list[dict[str, Any]] = tomllib.load(file)[kind]
     return found
 
@@ -33,17 +29,14 @@ def cut(name: str) -> tuple[str, str]:
     return found[1], found[2] or ""
 
 
-def table(kind: str) -> str:
+def table(anchor: str, kind: str) -> str:
     """One table, in Markdown. No cell is empty."""
-    columns = ["sleepy"]
-    if kind != "own":
-        columns.insert(0, "fasthttp")
-    if kind in {"option", "method"}:
-        columns.insert(1, "in")
+    found = rows(anchor, kind)
+    columns = [column for column in (anchor, "in", "sleepy") if column == "sleepy" or column in found[0]]
     lines = [columns, ["---"] * len(columns)]
-    for row in rows(kind):
+    for row in found:
         cells = {
-            "fasthttp": f"`{row.get('fasthttp')}`",
+            anchor: f"`{row.get(anchor)}`",
             "in": ", ".join(_WHERE[letter] for letter in row.get("in", "")),
             "sleepy": _counterpart(row),
         }
@@ -54,10 +47,5 @@ def table(kind: str) -> str:
 def _counterpart(row: dict[str, Any]) -> str:
     if "missing" in row:
         return f"Not offered: {row['missing']}"
-    names = ", ".join(f"`{name.removeprefix('tcp.')}`" for name in row.get("sleepy", ()))
+    names = ", ".join(f"`{name.partition('.')[2]}`" for name in row.get("sleepy", ()))
     return ". ".join(part for part in (names, row.get("remark")) if part)
-
-
-def on_page_markdown(markdown: str, **_: object) -> str:
-    """Called by mkdocs for each page."""
-    return _PLACE.sub(lambda place: table(place[1]), markdown)

@@ -7,11 +7,12 @@ import pytest
 
 from lessons import catalogue, check, new, quiz
 from lessons.catalogue import Lesson
+from lessons.playground.stage import picture
 from tests.lessons.conftest import ROOT
 
 pytestmark = pytest.mark.timeout(300)  # an exercise is some ten processes
 
-FULL = {"udp/01-acks-by-the-dozen", "udp/02-fragments-and-reassembly"}
+FULL: set[str] = set()
 """Lessons that once were whole, and may not become drafts again."""
 
 
@@ -33,15 +34,20 @@ def test_the_full_ones_are_there() -> None:
 WHOLE = """---
 title: A lesson
 description: How it goes.
+able: do it
 ---
 
 # A lesson
+
+--8<-- "lessons/udp/01-whole/play.html"
 
 **Before you run it:** how many?
 
 ```python title="sleepy/udp/sequence.py"
 --8<-- "sleepy/udp/sequence.py:newer"
 ```
+
+--8<-- "lessons/tcp/02-other/run/one/figure.svg"
 
 [`sequence`](../../reference/udp/sequence.md), [the lab](../../labs/hol.md), [For instructors](instructors.md)
 
@@ -60,10 +66,14 @@ def root(tmp_path) -> Path:
             path.write_text(path.read_text(encoding="utf-8").replace("TODO", "done"), encoding="utf-8")
     lesson.page.write_text(WHOLE, encoding="utf-8")
     quiz.redraw([lesson])
-    (tmp_path / "lessons/udp/index.md").write_text("[A lesson](01-whole/index.md)\n", encoding="utf-8")
+    (lesson.folder / "play.html").write_text(picture(lesson.name, tmp_path / "lessons"), encoding="utf-8")
+    (tmp_path / "lessons/udp/index.md").write_text("<!-- made: lessons udp -->\n", encoding="utf-8")
+    run = tmp_path / "lessons/tcp/02-other/run/one"
+    run.mkdir(parents=True)
+    (run / "summary.json").write_text("{}", encoding="utf-8")
     reference = tmp_path / "lessons/reference/udp/sequence.md"
     reference.parent.mkdir(parents=True)
-    reference.write_text("[back](../../udp/01-whole/index.md)\n", encoding="utf-8")
+    reference.write_text("::: sleepy.udp.sequence\n", encoding="utf-8")
     source = tmp_path / "sleepy/udp/sequence.py"
     source.parent.mkdir(parents=True)
     shutil.copy(ROOT / "sleepy/udp/sequence.py", source)
@@ -98,8 +108,11 @@ def test_a_whole_lesson_has_nothing_to_mend(root) -> None:
         ("~/exercise/hints.md", "exercise", "there is no exercise/hints.md"),
         ("~/exercise/solution.py", "exercise", "there is no exercise/solution.py"),
         ("~/exercise/wrong/larger_is_newer.py", "exercise", "1 of at least 2 wrong solutions"),
-        ("lessons/reference/udp/sequence.md", "back link", "does not lead back"),
-        ("lessons/udp/index.md", "page", "add a row"),
+        ("~/playground.py", "diagram", "nothing to play with"),
+        ("~/play.html", "diagram", "python -m lessons.playground draw"),
+        ("lessons/tcp/02-other/run/one/summary.json", "plot", "has no record"),
+        ("lessons/reference/udp/sequence.md", "back link", "no link leads back from sleepy.udp.sequence"),
+        ("lessons/udp/index.md", "page", "give it the line <!-- made: lessons udp -->"),
         ("sleepy/udp/sequence.py", "listing", "has no section 'newer'"),
     ],
 )
@@ -116,6 +129,20 @@ WRONG = "~/exercise/wrong/larger_is_newer.py"
     ("path", "old", "fresh", "part", "says"),
     [
         ("~/index.md", "description: How it goes.\n", "", "page", "no 'description:'"),
+        ("~/index.md", "able: do it\n", "", "page", "no 'able:'"),
+        ("~/index.md", "01-whole/play.html", "01-whole/other.html", "diagram", "the page does not show it"),
+        ("~/index.md", "figure.svg", "figure.png", "plot", "no plot of a recorded run"),
+        ("~/playground.py", "still = 12", "still = 13", "diagram", "play.html is not what playground.py shows"),
+        ("~/playground.py", "class Playground(", "class Other(", "diagram", "no class Playground"),
+        ("~/playground.py", "Endpoint(now=0.0), ", "", "diagram", "cannot be played"),
+        ("lessons/udp/index.md", "made: lessons udp", "made: lessons tcp", "page", "does not list the track's lessons"),
+        (
+            "lessons/reference/udp/sequence.md",
+            "sequence",
+            "other",
+            "back link",
+            "before a line '::: sleepy.udp.sequence'",
+        ),
         ("~/index.md", "**Before you run it:**", "Well,", "prediction", "asks for no prediction"),
         ("~/index.md", '--8<-- "sleepy/udp/sequence.py:newer"', "def newer(): ...", "listing", "no listing is cut"),
         (

@@ -1,0 +1,62 @@
+"""What pages get from data: tables of lessons, links back, and nothing that nobody makes."""
+
+import pytest
+from markdown import markdown
+
+from lessons import catalogue
+from lessons.hooks import made
+
+HEAD = "---\ntitle: {title}\nable: {able}\n{more}---\n\n"
+LISTING = '```python title="sleepy/udp/acks.py"\n--8<-- "sleepy/udp/acks.py:insert"\n```\n'
+
+
+@pytest.fixture(autouse=True)
+def three(tmp_path, monkeypatch) -> None:
+    """Three lessons on two tracks; one is a draft, one shows a module."""
+    for name, able, more, text in (
+        ("udp/01-one", "count", "", LISTING),
+        ("udp/02-two", "wait", "draft: true\n", ""),
+        ("tcp/01-three", "ask", "", "It speaks of sleepy.udp.acks, and shows nothing of it."),
+    ):
+        (tmp_path / name).mkdir(parents=True)
+        page = HEAD.format(title=name[-3:].strip("-"), able=able, more=more) + text
+        (tmp_path / name / "index.md").write_text(page)
+    every = catalogue.lessons(tmp_path)
+    monkeypatch.setattr(catalogue, "lessons", lambda: every)
+
+
+def html(text: str) -> str:
+    return markdown(text, extensions=["attr_list", "tables", "fenced_code", made.makeExtension()])
+
+
+def test_a_track_lists_its_lessons_and_says_what_one_can_do_after_each() -> None:
+    page = html("before\n\n<!-- made: lessons udp -->\n\nafter")
+    assert '<a href="01-one/index.md">one</a></td>\n<td>count</td>' in page
+    assert '<a href="02-two/index.md">two</a> <em>(being written)</em></td>\n<td>wait</td>' in page
+    assert "three" not in page
+    assert "<p>after</p>" in page
+
+
+@pytest.mark.parametrize(("module", "up"), [("sleepy.udp.acks", "../../"), ("sleepy.udp.acks.more", None)])
+def test_a_modules_page_leads_back_to_the_lessons_that_show_it(module, up) -> None:
+    page = html(f"::: {module}")
+    link = f'<a class="lesson" href="{up}udp/01-one/index.md">Lesson: one</a>'
+    assert (link in page) == (up is not None)
+    assert page.count("<a") == (up is not None)
+    assert f"::: {module}" in page
+
+
+def test_a_page_below_a_package_leads_further_up() -> None:
+    deep = catalogue.lessons()[-1]
+    deep.page.write_text(deep.page.read_text() + LISTING.replace("udp/acks", "udp/deep/acks"))
+    assert made.back_links("sleepy.udp.acks").startswith("[Lesson: one](../../udp/")
+    assert made.back_links("sleepy.udp.deep.acks").startswith("[Lesson: two](../../../udp/")
+
+
+def test_what_nobody_makes_stops_the_build() -> None:
+    with pytest.raises(ValueError, match="nobody makes 'coffee'; there are: lessons"):
+        html("<!-- made: coffee black -->")
+
+
+def test_other_comments_are_left_alone() -> None:
+    assert "<!-- made by hand -->" in html("<!-- made by hand -->")
