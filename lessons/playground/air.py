@@ -5,17 +5,20 @@ is lost nobody can know but us: a link loses it half way, the reader wherever it
 """
 
 from collections import deque
+from collections.abc import Sized
 from dataclasses import dataclass
 from itertools import count
+from typing import Generic, TypeVar
 
 from lessons.playground.view import Fate, Packet
 from sleepy.sim import Carrier, Link
 
 REMEMBERED = 128  # ended flights, for the picture
+D = TypeVar("D", bound=Sized)  # what travels: bytes, or anything whose length is its size on the wire
 
 
 @dataclass(slots=True, kw_only=True)
-class Flight:
+class Flight(Generic[D]):
     """A datagram on its way; the times are those of `Packet`."""
 
     key: str
@@ -23,7 +26,7 @@ class Flight:
     detail: str
     source: str
     target: str
-    datagram: bytes
+    datagram: D
     sent: float
     due: float
     ends: float
@@ -45,7 +48,7 @@ class Flight:
         )
 
 
-class Air:
+class Air(Generic[D]):
     """What lies between the hosts.
 
     Args:
@@ -55,8 +58,8 @@ class Air:
     def __init__(self, seed: float) -> None:
         self._seed = seed
         self._carriers: dict[tuple[str, str], Carrier] = {}
-        self._flying: list[Flight] = []
-        self._ended: deque[Flight] = deque(maxlen=REMEMBERED)
+        self._flying: list[Flight[D]] = []
+        self._ended: deque[Flight[D]] = deque(maxlen=REMEMBERED)
         self._numbers = count(1)
 
     def link(self, source: str, target: str, link: Link) -> None:
@@ -66,7 +69,7 @@ class Air:
         else:
             self._carriers[source, target] = link.start(f"{self._seed:g} {source}->{target}")
 
-    def send(self, source: str, target: str, datagram: bytes, now: float, *, label: str, detail: str = "") -> None:
+    def send(self, source: str, target: str, datagram: D, now: float, *, label: str, detail: str = "") -> None:
         """Put a datagram on its way."""
         carrier = self._carriers[source, target]
         arrivals = [(time, corrupt) for time, corrupt in carrier.carry(len(datagram), now)]
@@ -91,13 +94,13 @@ class Air:
         """When the next flight ends; None if nothing is in the air."""
         return min((flight.ends for flight in self._flying), default=None)
 
-    def land(self) -> Flight:
+    def land(self) -> Flight[D]:
         """End the flight that ends next; of several at the same time, the one sent first."""
         flight = min(self._flying, key=lambda one: one.ends)
         self._end(flight)
         return flight
 
-    def drop(self, key: str, now: float) -> Flight | None:
+    def drop(self, key: str, now: float) -> Flight[D] | None:
         """Lose a datagram where it is; None if it is not in the air any more."""
         flight = next((one for one in self._flying if one.key == key), None)
         if flight is not None:
@@ -105,7 +108,7 @@ class Air:
             self._end(flight)
         return flight
 
-    def _end(self, flight: Flight) -> None:
+    def _end(self, flight: Flight[D]) -> None:
         flight.fate = "lost" if flight.lost else "arrived"
         self._flying.remove(flight)
         self._ended.append(flight)

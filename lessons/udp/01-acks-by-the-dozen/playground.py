@@ -38,7 +38,7 @@ class Playground(Scenario):
         self.header_bytes = {"a": 0, "b": 0}
         self.fates: dict[int, str] = {}  # of a's packets, by sequence: what became of them, which a cannot see
         self.acked: set[int] = set()  # those that a was told of
-        self.air = Air(self.settings["seed"])
+        self.air = Air[bytes](self.settings["seed"])
         self.changed()
 
     def changed(self) -> None:

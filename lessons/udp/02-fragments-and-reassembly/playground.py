@@ -74,7 +74,7 @@ class Playground(Scenario):
         self.next_send = {"a": 0.0, "b": FIRST_ANSWER}
         self.courses: dict[int, Course] = {}  # of a's packets, by sequence
         self.datagrams = {"sent": 0, "arrived": 0}  # of a's
-        self.air = Air(settings["seed"])
+        self.air = Air[bytes](settings["seed"])
         self.changed()
 
     @property
