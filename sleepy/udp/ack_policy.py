@@ -32,12 +32,14 @@ class AckPolicy:
     Attributes:
         next_timeout: When an answer is due, in seconds; infinite if none is. A time that has come: answer now.
         waiting_since: When the packet arrived that has waited longest for an answer; None if none waits.
+        newest_time: When the newest packet arrived: the one that an ack names first, and of which the peer will want to
+            know how long we held the ack back.
 
     Raises:
         ValueError: ``packets`` is out of its range.
     """
 
-    __slots__ = ("_max_ack_delay", "_newest", "_packets", "_unanswered", "next_timeout", "waiting_since")
+    __slots__ = ("_max_ack_delay", "_newest", "_packets", "_unanswered", "newest_time", "next_timeout", "waiting_since")
 
     def __init__(self, *, max_ack_delay: float = 0.025, packets: int = 10) -> None:
         if not 1 <= packets <= MOST_PACKETS:
@@ -46,6 +48,7 @@ class AckPolicy:
         self._packets = packets
         self._newest = 0xFFFF
         self._unanswered = 0
+        self.newest_time = 0.0
         self.next_timeout = inf
         self.waiting_since: float | None = None
 
@@ -55,6 +58,7 @@ class AckPolicy:
         in_order = sequence == (self._newest + 1) & 0xFFFF
         if newer(sequence, self._newest):
             self._newest = sequence
+            self.newest_time = now
         self._unanswered += 1
         if ack_eliciting and self.waiting_since is None:
             self.waiting_since = now

@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from sleepy.udp.cookie import Address
+from sleepy.udp.address import Address
 
 SOL_UDP: Final = 17
 UDP_SEGMENT: Final = 103

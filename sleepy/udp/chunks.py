@@ -25,6 +25,7 @@ Rules:
 | 0 | control: 0 padding | zeros to the end of the payload |
 | 0 | control: 1 ping | nothing |
 | 0 | control: 2 close | code varint, size varint, reason in UTF-8 |
+| 0 | control: 3 to 6 | stand before all these: see `sleepy.udp.preface` |
 | 1 | one message | id 3, size varint, bytes |
 | 2 | run of messages | first id 3, count 1 (2..255), then for each size varint, bytes |
 | 3 | slice of a message | id 3, total size varint, offset in units varint, size varint, bytes |

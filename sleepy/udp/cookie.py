@@ -24,9 +24,8 @@ from hashlib import blake2s
 from hmac import compare_digest
 from os import urandom
 
+from sleepy.udp.address import Address
 from sleepy.udp.noise import RandomBytes
-
-Address = tuple[str, int]
 
 COOKIE = 16  # bytes
 

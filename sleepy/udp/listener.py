@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, NamedTuple
 
-from sleepy.udp.cookie import Address, CookieJar
+from sleepy.udp.address import Address
+from sleepy.udp.cookie import CookieJar
 from sleepy.udp.handshake import Responder
 from sleepy.udp.handshake_wire import CONNECTION_ID, HEADER, Hello, Kind, encode_retry, encode_terms
 from sleepy.udp.noise import InvalidMessage

@@ -6,12 +6,11 @@ and what became of it, to whom it belongs.
 
 Rules:
 
-1. What tells the peer something small that it may wait for (close, ping, credit, the end of a block) goes before
-   messages. It is small and rare, so messages hardly wait for it.
+1. What tells the peer something small that it may wait for (ping, credit, the end of a block) goes before messages. It
+   is small and rare, so messages hardly wait for it.
 2. The halves of a channel are made when they are first needed: a peer that is idle costs little.
 3. A payload has no effect unless all of it can be read. What can be read and breaks a channel's or a block's rules is
    a `ProtocolError` too, but what came before it stands. Either way the connection should be closed.
-4. Who has said *close* says nothing else.
 
 Memory for one peer: the sums of what `ChannelConfig` and `sleepy.udp.blocks` state, in both directions. Packets under
 way are kept by others; their tokens are about 100 bytes for each chunk.
@@ -29,7 +28,6 @@ from sleepy.udp.channels.unreliable import UnreliableReceiver, UnreliableSender
 from sleepy.udp.chunk_reader import read_chunks
 from sleepy.udp.chunks import (
     CHANNELS,
-    CLOSE,
     MIN_ROOM,
     PING,
     BlockCredit,
@@ -66,8 +64,6 @@ class Messages:
     """
 
     __slots__ = (
-        "_close",
-        "_close_due",
         "_configs",
         "_incoming",
         "_outgoing",
@@ -88,8 +84,6 @@ class Messages:
         self._outgoing: OutgoingBlocks | None = None
         self._incoming: IncomingBlocks | None = None
         self._ping_due = False
-        self._close: Close | None = None
-        self._close_due = False
         self.peer_close: Close | None = None
 
     # ---- for the program above
@@ -152,17 +146,10 @@ class Messages:
         """Have the next packet want an ack, whatever is in it."""
         self._ping_due = True
 
-    def close(self, code: int = 0, reason: str = "") -> None:
-        """Leave: from now on only this is said (rule 4), and again when it was lost."""
-        if self._close is None:
-            self._close, self._close_due = Close(code, reason), True
-
     # ---- for the packets below
 
     def has_data(self, now: float) -> bool:
         """Whether a packet filled at ``now`` (seconds) would have something in it."""
-        if self._close is not None:
-            return self._close_due
         self._expire(now)
         if self._ping_due or self._scheduler.has_data() or (self._incoming is not None and self._incoming.has_data()):
             return True
@@ -170,11 +157,20 @@ class Messages:
             isinstance(receiver, ReliableReceiver) and receiver.has_data() for receiver in self._receivers.values()
         )
 
-    def next_wakeup(self, now: float) -> float:
-        """When time alone changes what is to be sent: ``now`` if there is something, infinity if never."""
-        if self.has_data(now):
-            return now
+    def next_expiry(self) -> float:
+        """When time alone changes what is to be sent, in seconds; infinity if never."""
         return min((sender.next_expiry() for sender in self._senders.values()), default=inf)
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether anything is to be sent or acked, blocks too."""
+        if self._outgoing is not None and self._outgoing.blocks:
+            return True
+        return any(sender.queued_messages for sender in self._senders.values())
+
+    def readable(self) -> list[int]:
+        """The channels on which there is something to read."""
+        return [channel for channel, receiver in self._receivers.items() if receiver.unread_messages]
 
     def _expire(self, now: float) -> None:
         for sender in self._senders.values():
@@ -197,13 +193,9 @@ class Messages:
         if room < MIN_ROOM:
             raise ValueError(f"a packet with room for {room} bytes; it must be {MIN_ROOM} at least")
         packet = PacketBuilder(room)
-        if self._close is not None:
-            if self._close_due:
-                self._close_due = not packet.add(self._close.encode(), (self, CLOSE, 0, 0))
-        else:
-            self._expire(now)
-            self._fill_control(packet)
-            self._scheduler.fill(packet)
+        self._expire(now)
+        self._fill_control(packet)
+        self._scheduler.fill(packet)
         return b"".join(packet.parts), packet.tokens
 
     def _fill_control(self, packet: PacketBuilder) -> None:
@@ -282,11 +274,3 @@ class Messages:
         """A packet did not arrive, as far as one knows; `on_packet_acked` may still come for it."""
         for carrier, what, first, count in tokens:
             carrier.on_lost(what, first, count)
-
-    def on_acked(self, _what: int, _first: int, _count: int, /) -> None:
-        """The peer knows that we leave."""
-        self._close_due = False
-
-    def on_lost(self, _what: int, _first: int, _count: int, /) -> None:
-        """It may not."""
-        self._close_due = True

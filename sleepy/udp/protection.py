@@ -87,7 +87,10 @@ class Protection:
     Attributes:
         counters: What was dropped.
         renewals: How often the receiving key was renewed.
+        overhead: By how many bytes a datagram is longer than its payload.
     """
+
+    overhead: Final = OVERHEAD
 
     __slots__ = (
         "_keep_old",

@@ -102,6 +102,7 @@ class Recovery(Generic[Token]):
         spurious: Those of them that were acked later.
         packet_threshold: Rule 1, as adapted by rule 3.
         time_threshold: The same, in round trips.
+        delivery_rate: Bytes per second that arrived, as the last acks showed; 0 before the first.
     """
 
     __slots__ = (
@@ -118,6 +119,7 @@ class Recovery(Generic[Token]):
         "_run_order",
         "_run_start",
         "controller",
+        "delivery_rate",
         "in_flight",
         "lost",
         "packet_threshold",
@@ -130,6 +132,7 @@ class Recovery(Generic[Token]):
     def __init__(self, controller: Controller, *, max_ack_delay: float = 0.025, initial_rtt: float = 0.333) -> None:
         self.controller = controller
         self.round_trip = RoundTrip(initial_rtt, max_ack_delay)
+        self.delivery_rate = 0.0
         self.in_flight = 0
         self.probes = 0
         self.lost = 0
@@ -153,6 +156,15 @@ class Recovery(Generic[Token]):
     def oldest(self) -> Token | None:
         """The token of the packet that is longest under way; its content is the best one for a probe."""
         return next(iter(self._outstanding.values())).token if self._outstanding else None
+
+    @property
+    def span(self) -> int:
+        """How many packets back the oldest is that is under way, of all kinds of packets."""
+        return self._next - next(iter(self._outstanding)) if self._outstanding else 0
+
+    def under_way(self) -> list[Token]:
+        """The tokens of all packets that are under way, oldest first."""
+        return [packet.token for packet in self._outstanding.values()]
 
     def can_send(self, size: int) -> bool:
         """Whether a packet of ``size`` bytes may be sent, as far as the window is concerned."""
@@ -224,6 +236,7 @@ class Recovery(Generic[Token]):
         self._backoff = self.probes = 0
         lost = self.detect_lost(now)
         rate = self._rate.on_acked(size, newest_packet.time, newest_packet.mark, now)
+        self.delivery_rate = rate or self.delivery_rate
         mark = newest_packet.mark
         self.controller.on_acked(
             Ack(now, size, newest_packet.time, sample, self.round_trip.smoothed, self.in_flight,

@@ -39,12 +39,13 @@ class RoundTrip:
         smoothed: The average.
         variation: How far samples stray from it.
         least: The least sample; infinite before the first.
+        max_ack_delay: As given.
     """
 
-    __slots__ = ("_max_ack_delay", "latest", "least", "sampled", "smoothed", "variation")
+    __slots__ = ("latest", "least", "max_ack_delay", "sampled", "smoothed", "variation")
 
     def __init__(self, initial: float, max_ack_delay: float) -> None:
-        self._max_ack_delay = max_ack_delay
+        self.max_ack_delay = max_ack_delay
         self.sampled = False
         self.latest = self.smoothed = initial
         self.variation = initial / 2
@@ -60,7 +61,7 @@ class RoundTrip:
             self.smoothed = sample
             self.variation = sample / 2
             return
-        adjusted = max(sample - min(ack_delay, self._max_ack_delay), self.least)  # rule 3
+        adjusted = max(sample - min(ack_delay, self.max_ack_delay), self.least)  # rule 3
         self.variation += (abs(self.smoothed - adjusted) - self.variation) / 4  # rule 2
         self.smoothed += (adjusted - self.smoothed) / 8
 
@@ -69,4 +70,4 @@ class RoundTrip:
     @property
     def patience(self) -> float:
         """How long an ack may take before its absence means something (rule 5)."""
-        return self.smoothed + max(4 * self.variation, GRANULARITY) + self._max_ack_delay
+        return self.smoothed + max(4 * self.variation, GRANULARITY) + self.max_ack_delay

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis.strategies import binary, floats, integers, text, tuples
 
-from sleepy.udp.cookie import Address, CookieJar
+from sleepy.udp.address import Address
+from sleepy.udp.cookie import CookieJar
 
 HERE = ("10.0.0.1", 1234)
 addresses = tuples(text(max_size=20), integers(0, 65535))

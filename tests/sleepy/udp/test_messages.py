@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from sleepy.udp.channels.config import ChannelConfig, Delivery
 from sleepy.udp.channels.reliable_receiver import ReliableReceiver
-from sleepy.udp.chunks import ID_MASK, LARGEST_WHOLE, PING, BlockStop, Credit, ProtocolError, Run, Skip, Slice
+from sleepy.udp.chunks import ID_MASK, LARGEST_WHOLE, PING, BlockStop, Close, Credit, ProtocolError, Run, Skip, Slice
 from sleepy.udp.messages import Messages
 from tests.sleepy.udp.hostile_pipe import ROOM, HostilePipe, ends, read_all
 
@@ -254,7 +254,6 @@ def test_expired_gap_is_closed() -> None:
     pipe.a.sender(0).send(b"next")
     lost = pipe.fill(pipe.a)
     assert lost is not None
-    assert pipe.a.next_wakeup(0.0) == 0.0
     while pipe.fill(pipe.a):
         pass
     pipe.now = 1.0
@@ -265,30 +264,55 @@ def test_expired_gap_is_closed() -> None:
     assert read_all(pipe.b) == []
 
 
-def test_next_wakeup_is_the_expiry() -> None:
-    """When everything is under way, time alone matters to what expires."""
+def test_next_expiry() -> None:
+    """Time alone matters to what expires, until that has happened."""
     pipe = ends()
-    assert pipe.a.next_wakeup(0.0) == float("inf")
+    assert pipe.a.next_expiry() == float("inf")
     pipe.a.sender(0).send(b"mortal", expires=3.0)
-    assert pipe.a.next_wakeup(0.0) == 0.0
+    assert pipe.a.next_expiry() == 3.0
     pipe.fill(pipe.a)
-    assert pipe.a.next_wakeup(0.0) == 3.0
-    assert pipe.a.next_wakeup(3.0) == 3.0
+    assert not pipe.a.has_data(2.9)
+    assert pipe.a.has_data(3.0)
+    assert pipe.a.next_expiry() == float("inf")
 
 
-def test_close_is_repeated_and_nothing_else_said() -> None:
-    """yojimbo 44 and rule 4: the reason arrives, though its first packet was lost."""
-    pipe = ends()
-    pipe.a.sender(0).send(b"never")
-    pipe.a.close(7, "kicked")
-    first = pipe.fill(pipe.a)
-    assert first is not None
-    assert pipe.fill(pipe.a) is None
-    first.lose()
+def test_undelivered_until_acked() -> None:
+    """Messages of every kind of channel, and blocks."""
+    pipe = HostilePipe(CHANNELS)
+    assert not pipe.a.undelivered
+    for channel in range(4):
+        pipe.a.sender(channel).send(b"message")
+        assert pipe.a.undelivered
+        pipe.fill(pipe.a)
+        assert pipe.a.undelivered == (channel in {ORDERED, UNORDERED})
+        pipe.settle()
+        assert not pipe.a.undelivered
+    block = pipe.a.open_block()
+    assert pipe.a.undelivered
+    block.end()
     pipe.settle()
-    assert pipe.b.peer_close is not None
-    assert (pipe.b.peer_close.code, pipe.b.peer_close.reason) == (7, "kicked")
-    assert read_all(pipe.b) == []
+    assert pipe.a.undelivered, "finished only when it was read"
+    assert [block.read() for block in pipe.b.take_blocks()] == [b""]
+    pipe.settle()
+    assert not pipe.a.undelivered
+
+
+def test_peer_close_is_the_first() -> None:
+    """yojimbo 44 in kind: why the peer left."""
+    messages = Messages(CHANNELS)
+    messages.receive(Close(7, "kicked").encode())
+    messages.receive(Close(8, "again").encode())
+    assert messages.peer_close == Close(7, "kicked")
+
+
+def test_readable_channels() -> None:
+    pipe = HostilePipe(CHANNELS)
+    pipe.a.sender(1).send(b"one")
+    pipe.a.sender(3).send(b"other")
+    pipe.settle()
+    assert sorted(pipe.b.readable()) == [1, 3]
+    read_all(pipe.b, 1)
+    assert pipe.b.readable() == [3]
 
 
 def test_ping_once() -> None:
