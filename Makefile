@@ -7,7 +7,7 @@ LAB    ?= hol
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help lab-hol labs test lint types site serve clean
+.PHONY: help lab-hol labs learn test lint types site serve bundle clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ lab-hol: $(VENV)/.labs ## head-of-line blocking, seen and measured (ARGS="--scen
 
 labs: $(VENV)/.labs ## the labs there are, and the worlds this machine offers
 	@$(BIN)/python -m labs list
+
+learn: $(VENV)/.labs ## the exercises: which there are, and how far you are (ARGS="udp/01" does one)
+	@$(BIN)/python -m lessons learn $(ARGS)
 
 test: $(VENV)/.dev ## all the tests (ARGS="-k pool" and so on)
 	@$(BIN)/python -m pytest $(ARGS)
@@ -37,6 +40,10 @@ site: $(VENV)/.dev ## build the site into site/
 serve: $(VENV)/.dev ## show the site on http://127.0.0.1:8800/, and follow changes
 	@$(BIN)/python -m lessons.playground assets
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve --strict --dev-addr 127.0.0.1:8800
+
+bundle: $(VENV)/.dev ## the site, its captures and the wheels in one zip, for a room without a network; then tries it
+	@$(BIN)/python -m lessons.playground assets
+	@$(BIN)/python -m lessons.bundle
 
 clean: ## remove what make made; results in out/ stay
 	rm -rf $(VENV) site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

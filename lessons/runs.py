@@ -30,7 +30,7 @@ from scapy.utils import PcapWriter, RawPcapReader
 
 from labs import capture, plots, table, timeline
 from labs.analysis.transit import Crossing, crossings
-from labs.capture import Segment
+from labs.capture import Flag, Segment
 from labs.results import Contender, Summary, Verdict
 
 ROOT = Path(__file__).parent.parent
@@ -182,6 +182,7 @@ def _parts(summary: Summary, folder: Path) -> str:
     sections = {"headline": _headline(summary), "table": _table(summary), "about": _about(summary)}
     if (folder / CAPTURES[0]).exists():
         left, right = (capture.read(folder / name) for name in CAPTURES)
+        sections["beginning"] = _beginning(left, right)
         sections["segments"] = _segments(first_loss(left, right, summary.contenders[0].port))
     head = f"<!-- Drawn by `python -m lessons.runs draw` from summary.json ({summary.command}). -->\n"
     return head + "".join(
@@ -211,6 +212,25 @@ def _table(summary: Summary) -> str:
         held = (_count(contender, party) for party in ("predicted", "captured", "program"))
         times = (_ms(contender.captured.p50), _ms(contender.captured.p99), _ms(_guilty(contender)))
         lines.append(f"| {contender.label} | " + " | ".join(chain(held, times)) + " |")
+    return "\n".join(lines)
+
+
+def _beginning(left: Sequence[Segment], right: Sequence[Segment]) -> str:
+    """The three segments that open a connection: when each passed the two sides of the router."""
+    opening = left[:3]
+    zero, client = opening[0].time, opening[0].source
+    start = {segment.source: segment.sequence for segment in reversed(opening)}
+    there = {(segment.source, segment.sequence, segment.flags): segment.time for segment in reversed(right)}
+    lines = ["| from | flags | sequence | acknowledges | in left.pcap | in right.pcap |", "|---|---|--:|--:|--:|--:|"]
+    for segment in opening:
+        flags = "-".join(flag.name or "" for flag in (Flag.SYN, Flag.ACK) if flag in segment.flags)
+        sequence = (segment.sequence - start[segment.source]) % 2**32
+        knows = Flag.ACK in segment.flags
+        acknowledged = (segment.acknowledged - start[segment.destination]) % 2**32 if knows else "nothing"
+        times = (segment.time, there[segment.source, segment.sequence, segment.flags])
+        passed = " | ".join(f"{1000 * (time - zero):.1f} ms" for time in times)
+        who = "client" if segment.source == client else "server"
+        lines.append(f"| {who} | {flags} | {sequence} | {acknowledged} | {passed} |")
     return "\n".join(lines)
 
 

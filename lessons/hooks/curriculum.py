@@ -74,9 +74,7 @@ def _station(lesson: Lesson | None, entry: dict[str, str]) -> Station:
 def drawn() -> str:
     """The map, as Markdown with the lines in HTML: a list is a list for whoever cannot see it."""
     whole = stages()
-    every = [station for stage in whole for station in stage.stations]
-    stand = sum(station.lesson is not None for station in every)
-    parts = [f"**{stand} of {len(every)} stand.** The others are to come, in no promised order."]
+    parts = [f"{_count(whole)} What is to come stands in no promised order of time."]
     parts.append('<div class="curriculum" markdown>')
     for track in dict.fromkeys(stage.track for stage in whole):
         parts.append(f'<div class="line line-{escape(track)}" markdown>')
@@ -87,6 +85,13 @@ def drawn() -> str:
         parts.append("</div>")
     parts.append("</div>")
     return "\n\n".join(parts)
+
+
+def _count(whole: list[Stage]) -> str:
+    lessons = [station.lesson for stage in whole for station in stage.stations]
+    drafts = sum(lesson is not None and lesson.is_draft for lesson in lessons)
+    to_come = lessons.count(None)
+    return f"**{len(lessons)} lessons: {len(lessons) - drafts - to_come} stand, {drafts} being written, {to_come} to come.**"
 
 
 def _stations(stage: Stage) -> Iterator[str]:

@@ -58,8 +58,10 @@ def test_a_new_lesson_takes_its_planned_place_or_the_last(with_two_more) -> None
 def test_the_drawing_says_in_words_what_stands(with_two_more) -> None:
     drawn = curriculum.drawn()
     every = [station for stage in curriculum.stages() for station in stage.stations]
-    stand = len(catalogue.lessons())
-    assert drawn.startswith(f"**{stand} of {len(every)} stand.**")
+    lessons = catalogue.lessons()
+    to_come, drafts = len(every) - len(lessons), sum(lesson.is_draft for lesson in lessons)
+    stand = len(lessons) - drafts
+    assert drawn.startswith(f"**{len(every)} lessons: {stand} stand, {drafts} being written, {to_come} to come.**")
     assert '<li class="stands"><a href="../quic/01-streams/">Streams</a> <em>being written</em>' in drawn
-    assert drawn.count("<em>to come</em>") == len(every) - stand
+    assert drawn.count("<em>to come</em>") == to_come
     assert drawn.count("<ol") == drawn.count("</ol>") == len(curriculum.stages())

@@ -1,0 +1,1 @@
+"""Programs that the pages on the labs show."""
