@@ -160,18 +160,19 @@ class SentPackets:
         count = self.count
         slot = count & self._mask
         self._open = opened = self._open << 1 | 1
-        if opened >> self._half:
-            self._age_open(slot)
+        older = opened >> self._half
+        if older:
+            self._age_open(older, slot)
         self._bytes[slot] = size
         self._times[slot] = now
         self.count = count + 1
         return count & 0xFFFF
 
-    def _age_open(self, slot: int) -> None:
+    def _age_open(self, older: int, slot: int) -> None:
         """Something in the older half is open: count in the bytes of what enters, and out of what leaves this slot."""
-        if self._open >> self._half & 1:
+        if older & 1:
             self.older_open_bytes += self._bytes[slot ^ self._half]
-        if self._open >> self._size:
+        if older >> self._half:
             self.older_open_bytes -= self._bytes[slot]
             self._open &= self._open_mask
 

@@ -30,6 +30,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, final
 
 from sleepy.errors import SleepyError
+from sleepy.udp._mypyc import mypyc_attr
 from sleepy.udp.acks import ReceivedPackets, SentPackets
 from sleepy.udp.config import EndpointConfig
 from sleepy.udp.header import (
@@ -51,6 +52,7 @@ class PacketTooLarge(SleepyError, ValueError):
     """The payload exceeds what the endpoint may send; the message has the figures."""
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)  # one is made for each packet, and seldom kept
 @final
 class Packet:
     """A packet that arrived.
@@ -172,17 +174,14 @@ class Endpoint:
         received = self._received
         sequence = self._sent.record(size + self._overhead, self._now)
         self.counters.packets_sent += 1
-        header = write_header(sequence, (received.count - 1) & 0xFFFF, received.ack_bits)
+        ack = (received.count - 1) & 0xFFFF
         if size <= self._unfragmented:
-            return [header + data]
-        return self._fragments(sequence, header, data)
-
-    def _fragments(self, sequence: int, header: bytes, data: bytes) -> list[bytes]:
-        """Cut a payload into fragments, the first of which carries the packet header."""
+            return [write_header(sequence, ack, received.ack_bits, data)]
         step = self._fragment_size
-        fragments = (len(data) + step - 1) // step
+        fragments = (size + step - 1) // step
         self.counters.fragments_sent += fragments
-        datagrams = [write_fragment_header(sequence, 0, fragments) + header + data[:step]]
+        first = write_header(sequence, ack, received.ack_bits, data[:step])
+        datagrams = [write_fragment_header(sequence, 0, fragments) + first]
         for fragment_id in range(1, fragments):
             part = data[fragment_id * step : (fragment_id + 1) * step]
             datagrams.append(write_fragment_header(sequence, fragment_id, fragments) + part)

@@ -45,17 +45,21 @@ Header = tuple[int, int, int, int]
 
 NO_HEADER: Final[Header] = (0, 0, 0, 0)
 
+# Ready-made bytes: of these and a payload a packet is made at once, without a number and a header on the way.
+BYTE: Final = [bytes([value]) for value in range(256)]
+USUAL: Final = [bytes([SHORT_ACK, value]) for value in range(256)]  # so begin the headers of a good link
+
 
 class InvalidHeader(SleepyError, ValueError):
     """These bytes do not begin with the header that was asked for; the message says why."""
 
 
 # --8<-- [start:write]
-def write_header(sequence: int, ack: int, ack_bits: int) -> bytes:
-    """The canonical packet header. Nothing is checked; see `PacketHeader.encode` for that."""
+def write_header(sequence: int, ack: int, ack_bits: int, payload: bytes = b"") -> bytes:
+    """The canonical packet header and the payload. Nothing is checked; see `PacketHeader.encode` for that."""
     difference = (sequence - ack) & 0xFFFF
     if ack_bits == ALL_ACKED and difference <= 255:  # a good link: four bytes
-        return (difference << 24 | sequence << 8 | SHORT_ACK).to_bytes(4, "little")
+        return b"%b%b%b%b" % (USUAL[sequence & 0xFF], BYTE[sequence >> 8], BYTE[difference], payload)
     if difference <= 255:
         header = difference << 24 | sequence << 8 | SHORT_ACK
         size = 4
@@ -67,7 +71,7 @@ def write_header(sequence: int, ack: int, ack_bits: int) -> bytes:
         if byte != 0xFF:
             header |= 0x02 << index | byte << 8 * size
             size += 1
-    return header.to_bytes(size, "little")
+    return header.to_bytes(size, "little") + payload
 
 
 # --8<-- [end:write]

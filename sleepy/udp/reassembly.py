@@ -20,6 +20,7 @@ Source: reliable 1.4.0; the early refusal of rule 1 and the time limit of rule 5
 
 from typing import final
 
+from sleepy.udp._mypyc import mypyc_attr
 from sleepy.udp.header import (
     FRAGMENT_HEADER,
     MAX_PACKET_HEADER,
@@ -32,6 +33,7 @@ from sleepy.udp.header import (
 from sleepy.udp.sequence import newer
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)  # one is made for each fragment, and not kept
 @final
 class Fragment:
     """A fragment of a packet.

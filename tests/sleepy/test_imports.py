@@ -67,6 +67,7 @@ GUESTS = {
     "sleepy.integrations.opentelemetry": {"opentelemetry"},
     "sleepy.sim.pytest_plugin": {"pytest"},
     "sleepy.sim.testing": {"hypothesis"},
+    "sleepy.udp._mypyc": {"mypy_extensions"},  # for type checkers only
     "sleepy.udp.identity": {"cryptography"},
     "sleepy.udp.noise": {"cryptography"},
     "sleepy.udp.protection": {"cryptography"},

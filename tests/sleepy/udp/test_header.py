@@ -10,7 +10,7 @@ from hypothesis.strategies import binary, integers, one_of, sampled_from, tuples
 
 from sleepy import SleepyError
 from sleepy.udp import FragmentHeader, InvalidHeader, PacketHeader
-from sleepy.udp.header import read_header
+from sleepy.udp.header import read_header, write_header
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -67,6 +67,7 @@ def test_every_header_round_trips(sequence: int, ack: int, bits: int, payload: b
     header = PacketHeader(sequence, ack, bits)
     encoded = header.encode()
     assert 4 <= len(encoded) <= 9
+    assert write_header(sequence, ack, bits, payload) == encoded + payload
     assert PacketHeader.decode(encoded + payload) == (header, len(encoded))
 
 
