@@ -306,15 +306,18 @@ class Connection(Dialogue):
         """
         if not 0 <= code < APPLICATION_CODES:
             raise ValueError(f"code is {code}; choose from 0 to {APPLICATION_CODES - 1}")
+        self._leave_after(Close(code, reason), now, linger)
+
+    def go_away(self, now: float, *, linger: float = 0.0) -> None:
+        """Leave because our node shuts down, as by `close`; the peer's error is `WentAway`."""
+        self._leave_after(Close(GOING_AWAY, "its node shuts down"), now, linger)
+
+    def _leave_after(self, close: Close, now: float, linger: float) -> None:
         time = self._clock.awake(now)
         if linger > 0:
-            self._ending.linger(Close(code, reason), time + linger)
+            self._ending.linger(close, time + linger)
         else:
-            self._leave(Close(code, reason), time)
-
-    def go_away(self, now: float) -> None:
-        """Leave because our node shuts down; the peer's error is `WentAway`."""
-        self._leave(Close(GOING_AWAY, "its node shuts down"), self._clock.awake(now))
+            self._leave(close, time)
 
     def abort(self, error: ConnectionClosed) -> None:
         """Forget the peer, and say nothing: what it would read, it would not understand."""
