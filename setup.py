@@ -10,7 +10,10 @@ import sys
 
 from setuptools import Extension, setup
 
-HOT = [f"sleepy/udp/{name}.py" for name in ("sequence", "header", "statistics", "acks", "reassembly", "endpoint")]
+HOT = [
+    f"sleepy/udp/{name}.py"
+    for name in ("sequence", "header", "statistics", "acks", "bare_acks", "reassembly", "endpoint")
+]
 
 
 def compiled() -> list[Extension]:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, final
 from sleepy.errors import SleepyError
 from sleepy.udp._mypyc import mypyc_attr
 from sleepy.udp.acks import ReceivedPackets, SentPackets
+from sleepy.udp.bare_acks import BareReceivedPackets, BareSentPackets
 from sleepy.udp.config import EndpointConfig
 from sleepy.udp.header import (
     FRAGMENT,
@@ -139,8 +140,9 @@ class Endpoint:
         self._fragment_size = config.fragment_size
         self._overhead = config.packet_header_size
         self._round_trips = RoundTrips(config.rtt_history_size, config.rtt_smoothing_factor)
-        self._sent = SentPackets(config.sent_packets_buffer_size, config.ack_buffer_size, self._round_trips)
-        self._received = ReceivedPackets(config.received_packets_buffer_size)
+        sent, received = (SentPackets, ReceivedPackets) if config.measure else (BareSentPackets, BareReceivedPackets)
+        self._sent = sent(config.sent_packets_buffer_size, config.ack_buffer_size, self._round_trips)
+        self._received = received(config.received_packets_buffer_size)
         self.packet_loss = 0.0
         self.bandwidth = Bandwidth(0.0, 0.0, 0.0)
         self.reset()
@@ -357,6 +359,8 @@ class Endpoint:
             raise ValueError(f"time went back from {self._now} to {now} s; use a monotonic clock")
         self._now = now
         self._reassembly.expire(now)
+        if not self._config.measure:
+            return
         packets, share = self._sent, self._config.bandwidth_smoothing_factor
         sent, received = packets.older_half(), self._received.older_half()
         acked = sent.size - packets.older_open_bytes

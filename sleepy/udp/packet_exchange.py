@@ -53,6 +53,7 @@ _ENDPOINT: Final = EndpointConfig(
     fragment_reassembly_buffer_size=1,
     sent_packets_buffer_size=SENT_MEMORY,
     rtt_history_size=1,
+    measure=False,  # the recovery does
 )
 
 Tokens: TypeAlias = list[Token]

@@ -35,7 +35,6 @@ Source: N. Cardwell and others, "BBR: Congestion-Based Congestion Control" (ACM 
 draft-ietf-ccwg-bbr-05 (the gain of startup).
 """
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from math import inf
@@ -116,7 +115,7 @@ class Bbr:
         self.state = State.STARTUP
         self.rtt = inf
         self._gain = STARTUP_GAIN
-        self._rates: deque[tuple[int, float]] = deque()  # (round, rate), each less than those before it
+        self._rates: list[tuple[int, float]] = []  # (round, rate), each less than those before it
         self._round = 0
         self._round_end = 0  # the round is over when a packet is acked that was sent after so much was delivered
         self._round_start_delivered = 0
@@ -189,7 +188,7 @@ class Bbr:
                 rates.pop()
             rates.append((self._round, rate))
         while len(rates) > 1 and rates[0][0] <= self._round - BANDWIDTH_ROUNDS:
-            rates.popleft()
+            del rates[0]
 
     def _look_for_full_path(self) -> None:
         """Whether startup has found the bandwidth (rule 2)."""
