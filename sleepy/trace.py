@@ -33,6 +33,8 @@ EVENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),  # a dial waits for something else now; see sleepy.tcp.dialing.dialer
         "connection.dialed": ("connection", "address"),  # a connection is there
         "connection.failed": ("connection", "error"),  # it could not be made
+        "connection.accepted": ("connection", "address"),  # a peer has made one to us
+        "connection.moved": ("connection", "address"),  # its peer is at another address now
         "connection.closed": ("connection", "reason"),
         "client.ejected": ("client", "seconds"),  # an LBClient gives it nothing but probes, for so long at least
         "client.readmitted": ("client",),  # it answers again

@@ -29,6 +29,7 @@ import errno
 import socket
 import struct
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -88,19 +89,22 @@ class DatagramSocket(Protocol):
         address: Where it is bound, as (host, port).
         family: ``AF_INET`` or ``AF_INET6``.
         counters: What went through it.
+        clock: Gives the time of what it does, in seconds. Not every loop's own clock is fine enough: uvloop's counts
+            milliseconds, in which a datagram goes to the neighbour and back.
     """
 
     address: Address
     family: int
     counters: SocketCounters
+    clock: Callable[[], float]
 
     @property
     def blocked(self) -> bool:
         """Whether the system's send buffer is full (rule 4)."""
         ...
 
-    def send(self, datagrams: Sequence[bytes], address: Address) -> None:
-        """Send datagrams to one peer, in this order. Never raises (rule 4)."""
+    def send(self, datagrams: Sequence[bytes], address: Address) -> bool:
+        """Send datagrams to one peer, in this order; returns whether more may follow. Never raises (rule 4)."""
         ...
 
     def close(self) -> None:
@@ -156,6 +160,7 @@ class BatchSocket:
         self.address = normal_address(sock.getsockname())
         self.family: int = sock.family
         self.counters = SocketCounters()
+        self.clock = time.monotonic
         self._loop = loop
         self._socket = sock
         self._receive = receive
@@ -173,12 +178,13 @@ class BatchSocket:
         return self._blocked
 
     # --8<-- [start:send]
-    def send(self, datagrams: Sequence[bytes], address: Address) -> None:
-        """Send datagrams to one peer, in this order, with as few system calls as possible. Never raises (rule 4)."""
+    def send(self, datagrams: Sequence[bytes], address: Address) -> bool:
+        """Send datagrams to one peer, in this order, with as few system calls as possible; see `DatagramSocket.send`."""
         self.counters.sent += len(datagrams)
         self._waiting.extend((batch, address) for batch in batches(datagrams, self._segments))
         if not self._blocked:
             self._send_waiting()
+        return not self._blocked
 
     def _send_waiting(self) -> None:
         waiting, sock, counters = self._waiting, self._socket, self.counters
@@ -254,6 +260,7 @@ class TransportSocket(asyncio.DatagramProtocol):
         self.address: Address = ("", 0)
         self.family = 0
         self.counters = SocketCounters()
+        self.clock = asyncio.get_running_loop().time
         self._receive = receive
         self._on_room = on_room
         self._blocked = False
@@ -263,12 +270,13 @@ class TransportSocket(asyncio.DatagramProtocol):
         """Whether the transport's buffer is full (rule 4)."""
         return self._blocked
 
-    def send(self, datagrams: Sequence[bytes], address: Address) -> None:
-        """Send datagrams to one peer, in this order. Never raises (rule 4)."""
+    def send(self, datagrams: Sequence[bytes], address: Address) -> bool:
+        """Send datagrams to one peer, in this order; see `DatagramSocket.send`."""
         self.counters.sent += len(datagrams)
         self.counters.calls += len(datagrams)
         for datagram in datagrams:
             self._transport.sendto(datagram, address)
+        return not self._blocked
 
     def close(self) -> None:
         """Close it; what waits is dropped."""

@@ -42,6 +42,13 @@ SHELLS = {
     "sleepy.tcp.traced_connection",
     "sleepy.tcp.serving.watch",
     "sleepy.udp.batch",
+    "sleepy.udp.node",
+    "sleepy.udp.peer",
+    "sleepy.udp.plain_node",
+    "sleepy.udp.secure_node",
+    "sleepy.udp.streams",
+    "sleepy.udp.turnstile",
+    "sleepy.udp.rendezvous",
 }
 # The simulator is an event loop, so it is the other way round: these must also work without one.
 SIMULATED = {
@@ -71,6 +78,7 @@ GUESTS = {
     "sleepy.udp.identity": {"cryptography"},
     "sleepy.udp.noise": {"cryptography"},
     "sleepy.udp.protection": {"cryptography"},
+    "sleepy.udp.sealing": {"cryptography"},
 }
 MAX_LINES = 420  # "about 400"
 

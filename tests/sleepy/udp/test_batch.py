@@ -316,7 +316,7 @@ def test_a_loop_without_readers_gets_a_transport() -> None:
         runner.run(asyncio.wait_for(main(), 10))
 
 
-def test_a_full_transport_says_so() -> None:
+async def test_a_full_transport_says_so() -> None:
     """Rule 4, as asyncio tells it; and what it could not send is counted."""
     rooms: list[None] = []
     here = TransportSocket(lambda *_: None, lambda: rooms.append(None))

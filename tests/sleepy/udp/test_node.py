@@ -1,0 +1,641 @@
+"""The rules of sleepy/udp/node.py, mostly on simulated hosts; what the system's sockets add is in test_node_sockets.py."""
+
+import asyncio
+from math import inf
+from typing import Any
+
+import pytest
+
+from sleepy import sim
+from sleepy.trace import Event, Trace
+from sleepy.udp.batch import open_socket
+from sleepy.udp.channels.config import ChannelConfig
+from sleepy.udp.connection_errors import (
+    ChannelMismatch,
+    ClosedByPeer,
+    ClosedLocally,
+    ConnectionClosed,
+    TimedOut,
+    WentAway,
+)
+from sleepy.udp.node import DRAIN, GRAIN, LEAVING, Node
+from sleepy.udp.peer import Peer
+from sleepy.udp.secure_node import open_node
+from sleepy.udp.session import HandshakeTimeout, Refused, WrongKey, WrongPreSharedKey
+from tests.sleepy.udp.nodes import ALICE, BOB, CAROL, PORT, bob, call, config, echo, node, outcome, play, soon, world
+
+both_modes = pytest.mark.parametrize("plain", [False, True], ids=["secure", "plain"])
+
+
+# --- together, and apart ----------------------------------------------------------------------------------------------
+
+
+@both_modes
+def test_two_nodes_talk(plain: bool) -> None:
+    """Each knows where the other is, and who (in plain mode nobody knows); what one says the other hears."""
+
+    async def alice(here: Node) -> None:
+        peer = await call(here)
+        assert peer.address == ("10.0.0.2", PORT)
+        assert peer.public_key == (b"" if plain else BOB.public_key)
+        for number in range(20):
+            await peer.send(b"%d" % number)
+        assert [await peer.receive() for _ in range(20)] == [b"%d" % number for number in range(20)]
+        assert here.peers == [peer]
+        await peer.close("that was all", code=7)
+        assert here.peers == []
+
+    async def answer(there: Node) -> None:
+        peer = await there.accept()
+        assert peer.public_key == (b"" if plain else ALICE.public_key)
+        async for message in peer:
+            await peer.send(message)
+        assert isinstance(peer.error, ClosedByPeer)
+        assert (peer.error.code, peer.error.reason) == (7, "that was all")
+        assert there.peers == []
+
+    play(world(), ("bob", bob(plain=plain), answer), ("alice", node(plain=plain), alice))
+
+
+@both_modes
+def test_much_arrives_in_order_over_a_bad_network(plain: bool) -> None:
+    """3000 messages each way, a tenth of the packets lost, some doubled and overtaken."""
+    link = sim.Link(delay=0.02, jitter=0.005, loss=0.1, duplicate=0.02, reorder=0.02, corrupt=0.01)
+    messages = [b"%d" % number * (number % 40) for number in range(3000)]
+
+    async def alice(here: Node) -> None:
+        peer = await call(here, timeout=9)
+
+        async def talk() -> None:
+            for message in messages:
+                await peer.send(message)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(talk())
+            assert [await peer.receive() for _ in messages] == messages
+        await peer.close()
+
+    play(world(link), ("bob", bob(plain=plain), echo), ("alice", node(plain=plain), alice))
+
+
+def test_the_iterator_gives_peers_in_the_order_in_which_they_came() -> None:
+    """And it ends when the node is closed."""
+    names = ("alice", "carol", "dave")
+    keys: list[bytes] = []
+    identities = [ALICE, CAROL, None]
+
+    async def serve(there: Node) -> None:
+        async def greet() -> None:
+            keys.extend([peer.public_key async for peer in there])
+
+        greeter = asyncio.create_task(greet())
+        await soon(lambda: len(there.peers) == 3)
+        await there.close()
+        await greeter
+        assert isinstance(await outcome(there.accept()), ClosedLocally)
+
+    def caller(number: int) -> Any:
+        async def come(here: Node) -> None:
+            await asyncio.sleep(number * 0.5)
+            peer = await call(here)
+            await peer.wait_closed()
+            assert isinstance(peer.error, WentAway)
+
+        return come
+
+    callers = [(name, node(identities[number]), caller(number)) for number, name in enumerate(names)]
+    play(world(hosts=names), ("bob", bob(), serve), *callers)
+    assert keys[:2] == [ALICE.public_key, CAROL.public_key]
+    assert len(set(keys)) == 3
+
+
+def test_closing_a_peer_delivers_what_was_sent() -> None:
+    """Rule 6, of a peer: with a drain everything arrives; without, what is queued is dropped."""
+
+    def alice(drain: float) -> Any:
+        async def alice(here: Node) -> None:
+            peer = await call(here)
+            for number in range(500):
+                await peer.send(b"%d" % number * 100)
+            await peer.close(drain=drain)
+            assert isinstance(peer.error, ClosedLocally)
+            assert isinstance(await outcome(peer.send(b"late")), ClosedLocally)
+
+        return alice
+
+    async def count(there: Node) -> int:
+        return len([message async for message in await there.accept()])
+
+    assert play(world(), ("bob", bob(), count), ("alice", node(), alice(5.0)))[0] == 500
+    assert play(world(), ("bob", bob(), count), ("alice", node(), alice(0.0)))[0] < 500
+
+
+def test_closing_a_node_delivers_what_was_sent_and_says_that_it_leaves() -> None:
+    """Rule 6: to each of its peers, and whoever waits at it learns it too."""
+
+    async def alice(here: Node) -> None:
+        peer = await call(here)
+        for number in range(300):
+            await peer.send(b"%d" % number * 100)
+        waiting = asyncio.create_task(outcome(peer.receive()))
+        await asyncio.sleep(0)
+        await here.close()
+        assert isinstance(await waiting, ClosedLocally)
+        assert isinstance(await outcome(call(here)), ClosedLocally)
+
+    async def count(there: Node) -> None:
+        peer = await there.accept()
+        for number in range(300):
+            assert await peer.receive() == b"%d" % number * 100
+        error = await outcome(peer.receive())
+        assert isinstance(error, WentAway), error
+
+    play(world(), ("bob", bob(), count), ("alice", node(), alice))
+
+
+def test_closing_ends_though_nobody_answers() -> None:
+    """Rule 6: the cable is out; the drain's time and a little more, and it is over, for whoever waits too."""
+    network = world()
+
+    async def alice(here: Node) -> None:
+        peer = await call(here)
+        network.cut("alice", "bob", at=network.now, until=network.now + 100)
+        await peer.send(b"into the void")
+        waiting = asyncio.create_task(outcome(peer.receive()))
+        begin = here.now()
+        await here.close()
+        assert DRAIN <= here.now() - begin <= DRAIN + LEAVING
+        assert isinstance(await waiting, ConnectionClosed)
+
+    async def there(there: Node) -> None:
+        peer = await there.accept()
+        await peer.wait_closed()
+        assert isinstance(peer.error, TimedOut)
+
+    play(network, ("bob", bob(), there), ("alice", node(), alice))
+
+
+def test_a_node_that_is_left_by_an_error_does_not_drain() -> None:
+    """Rule 6: the error gets out at once; so it does from a peer's context."""
+    network = world()
+    begin = 0.0
+
+    async def alice() -> None:
+        nonlocal begin
+        async with node() as here, await call(here) as peer:
+            network.cut("alice", "bob", at=network.now, until=network.now + 100)
+            await peer.send(b"into the void")
+            begin = here.now()
+            raise KeyError
+
+    async def serve() -> None:
+        async with bob() as there:
+            await (await there.accept()).wait_closed()
+
+    async def main() -> None:
+        serving = network.host("bob").start(serve())
+        assert isinstance(await outcome(network.host("alice").run(alice())), KeyError)
+        assert network.now - begin <= 2 * LEAVING
+        await serving
+
+    sim.run(main(), network)
+
+
+# --- who may, and who is it -------------------------------------------------------------------------------------------
+
+
+def test_only_the_expected_peer_will_do() -> None:
+    async def alice(here: Node) -> None:
+        assert isinstance(await outcome(call(here, expect=CAROL.public_key)), WrongKey)
+        peer = await call(here, expect=BOB.public_key)
+        assert isinstance(await outcome(call(here, expect=CAROL.public_key)), WrongKey)  # though there is a connection
+        assert peer.error is None
+        await peer.close()
+
+    play(world(), ("bob", bob(), echo), ("alice", node(), alice))
+
+
+def test_accept_decides_who_enters_and_hears_key_and_address() -> None:
+    """Rule 4; a rule that raises lets nobody in, and its error is heard."""
+    asked: list[tuple[bytes, str]] = []
+    heard: list[dict[str, Any]] = []
+
+    def accept(public_key: bytes, address: tuple[str, int]) -> bool:
+        asked.append((public_key, address[0]))
+        if len(asked) == 2:
+            raise KeyError("a mistake")
+        return len(asked) == 3
+
+    async def alice(here: Node) -> None:
+        assert isinstance(await outcome(call(here)), Refused)
+        loop = asyncio.get_running_loop()
+        handler = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, context: heard.append(context))
+        assert isinstance(await outcome(call(here)), Refused)
+        loop.set_exception_handler(handler)
+        await (await call(here)).close()
+
+    play(world(), ("bob", bob(accept=accept), echo), ("alice", node(), alice))
+    assert asked == [(ALICE.public_key, "10.0.0.1")] * 3
+    assert [type(context["exception"]) for context in heard] == [KeyError]
+
+
+def test_a_closed_group() -> None:
+    async def alice(here: Node) -> None:
+        assert isinstance(await outcome(call(here)), WrongPreSharedKey)
+
+    async def carol(here: Node) -> None:
+        await (await call(here)).close()
+
+    group = b"g" * 32
+    network = world(hosts=("alice", "carol"))
+    play(network, ("bob", bob(psk=group), echo), ("alice", node(), alice), ("carol", node(CAROL, psk=group), carol))
+
+
+@both_modes
+def test_other_channels_are_an_error_at_the_dial(plain: bool) -> None:
+    two = config(channels=(ChannelConfig(), ChannelConfig()))
+
+    async def alice(here: Node) -> None:
+        assert isinstance(await outcome(call(here)), ChannelMismatch)
+
+    async def serve(there: Node) -> None:
+        await asyncio.sleep(5)
+        assert there.peers == []
+
+    play(world(), ("bob", bob(plain=plain, config=two), serve), ("alice", node(plain=plain), alice))
+
+
+@pytest.mark.parametrize("host", ["bob", "10.9.9.9"])
+@both_modes
+def test_nobody_there(plain: bool, host: str) -> None:
+    """A dial ends in its time, whether the port is closed or the address is nobody's."""
+
+    async def alice(here: Node) -> None:
+        error = await outcome(here.connect((host, 99), timeout=3.0))
+        assert isinstance(error, TimedOut if plain else HandshakeTimeout)
+        assert isinstance(error, TimeoutError)
+        assert here.now() == pytest.approx(3.0, abs=0.01)
+
+    play(world(), ("alice", node(plain=plain), alice))
+
+
+def test_a_full_node_refuses() -> None:
+    """Rule 4: no more than ``max_peers``; and no more than ``backlog`` that nobody has looked at."""
+    names = ("alice", "carol", "dave", "erin")
+
+    def caller(number: int, until: float) -> Any:
+        async def come(here: Node) -> Any:
+            await asyncio.sleep(number)
+            peer = await outcome(call(here))
+            await asyncio.sleep(until - here.now())
+            return type(peer)
+
+        return come
+
+    async def look_away(there: Node) -> None:
+        await asyncio.sleep(8)
+
+    async def look(there: Node) -> None:
+        async with asyncio.timeout(8):
+            async for _ in there:
+                pass
+
+    def results(program: Any, **options: Any) -> list[type]:
+        callers = [(name, node(None), caller(number, 7)) for number, name in enumerate(names)]
+
+        async def serve(there: Node) -> None:
+            await outcome(program(there))
+
+        return play(world(hosts=names), ("bob", bob(**options), serve), *callers)[1:]
+
+    assert results(look_away, backlog=2) == [Peer, Peer, Refused, Refused]
+    assert results(look, backlog=1) == [Peer] * 4
+    assert results(look, max_peers=3) == [Peer, Peer, Peer, Refused]
+
+
+def test_who_leaves_makes_room() -> None:
+    """Rule 4; not at once: for a few round trips a connection that has ended still answers."""
+
+    async def alice(here: Node) -> None:
+        for _ in range(5):
+            await (await call(here)).close()
+            await asyncio.sleep(8)
+
+    async def serve(there: Node) -> None:
+        for _ in range(5):
+            peer = await there.accept()
+            await peer.wait_closed()
+
+    play(world(), ("bob", bob(max_peers=1), serve), ("alice", node(), alice))
+
+
+# --- dials that meet --------------------------------------------------------------------------------------------------
+
+
+@both_modes
+@pytest.mark.parametrize("seed", range(6))
+def test_who_dial_each_other_have_one_connection(plain: bool, seed: int) -> None:
+    """Rule 5: with a head start or none, on a network that loses a quarter; both dials succeed, and nobody is accepted."""
+    head_start = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1)[seed]
+    link = sim.Link(delay=0.02, loss=0.25 if seed % 2 else 0.0)
+
+    def dialler(delay: float, other: str) -> Any:
+        async def dial(here: Node) -> bytes:
+            await asyncio.sleep(delay)
+            peer = await here.connect((other, PORT), timeout=9.0)
+            await peer.send(b"from here to " + other.encode())
+            message = await peer.receive()
+            assert len(here.peers) == 1
+            assert not here._backlog
+            await peer.send(b"bye")
+            assert await peer.receive() == b"bye"
+            return message
+
+        return dial
+
+    network = world(link, seed=seed)
+    assert play(
+        network,
+        ("alice", node(port=PORT, plain=plain), dialler(0.0, "bob")),
+        ("bob", bob(plain=plain), dialler(head_start, "alice")),
+    ) == [b"from here to alice", b"from here to bob"]
+
+
+def test_dialling_twice_brings_the_same_peer() -> None:
+    """Rule 5: at once, one after the other, and from the other side; a peer that waits to be accepted counts as dialled."""
+
+    async def alice(here: Node) -> None:
+        one, two = await asyncio.gather(call(here), call(here))
+        assert one is two
+        assert await call(here) is one
+        await one.wait_closed()
+
+    async def serve(there: Node) -> None:
+        await soon(lambda: there.peers != [])
+        peer = await there.connect(there.peers[0].address)
+        assert [peer] == there.peers
+        assert not there._backlog
+        await peer.close()
+
+    play(world(), ("bob", bob(), serve), ("alice", node(), alice))
+
+
+def test_dialling_a_peer_that_leaves_waits_for_a_new_one() -> None:
+    async def alice(here: Node) -> None:
+        first = await call(here)
+        closing = asyncio.create_task(first.close())
+        await asyncio.sleep(0)
+        second = await call(here)
+        assert first is not second
+        assert first.error is not None
+        assert second.error is None
+        await closing
+
+    async def serve(there: Node) -> None:
+        for _ in range(2):
+            peer = await there.accept()
+            await peer.wait_closed()
+
+    play(world(), ("bob", bob(), serve), ("alice", node(), alice))
+
+
+@both_modes
+def test_a_dial_may_be_cancelled_at_any_time(plain: bool) -> None:
+    """Nothing of it is left on either side, whenever it is; the node dials again afterwards."""
+
+    async def alice(here: Node) -> None:
+        for step in range(20):
+            dial = asyncio.create_task(call(here))
+            await asyncio.sleep(step * 0.01)
+            dial.cancel()
+            await asyncio.wait([dial])
+            if not dial.cancelled():
+                await dial.result().close()
+            await soon(lambda: here.peers == [])
+            assert not here._dials
+            assert not here._calls
+            await asyncio.sleep(3)
+        await (await call(here)).close()
+
+    async def serve(there: Node) -> None:
+        async with asyncio.timeout(300):
+            async for peer in there:
+                await peer.wait_closed()
+
+    async def in_time(there: Node) -> None:
+        assert isinstance(await outcome(serve(there)), TimeoutError)
+        assert there.peers == []
+
+    play(world(), ("bob", bob(plain=plain), in_time), ("alice", node(plain=plain), alice))
+
+
+# --- life and death ---------------------------------------------------------------------------------------------------
+
+
+@both_modes
+def test_a_peer_that_was_started_anew_is_noticed(plain: bool) -> None:
+    """It proves its key again (in plain mode: says hello again), so what was before has gone away."""
+    network = world()
+
+    async def first(ready: asyncio.Event) -> None:
+        async with node(port=PORT, plain=plain) as here:
+            peer = await call(here)
+            await peer.send(b"before")
+            ready.set()
+            await asyncio.sleep(1)
+            here._socket.close()  # the process dies and says nothing
+            here._leave_all(0.0)
+
+    async def alice(ready: asyncio.Event) -> None:
+        task = network.host("alice").start(first(ready))
+        await ready.wait()
+        await asyncio.sleep(2)
+        async with node(port=PORT, plain=plain) as here:
+            peer = await call(here, timeout=9)
+            await peer.send(b"after")
+            assert await peer.receive() == b"after"
+        await task
+
+    async def serve() -> None:
+        async with bob(plain=plain) as there:
+            old = await there.accept()
+            assert await old.receive() == b"before"
+            new = await there.accept()
+            assert isinstance(await outcome(old.receive()), WentAway)
+            assert there.peers == [new]
+            await new.send(await new.receive())
+            await new.wait_closed()
+
+    async def main() -> None:
+        ready = asyncio.Event()
+        serving = network.host("bob").start(serve())
+        await network.host("alice").run(alice(ready))
+        await serving
+
+    sim.run(main(), network)
+
+
+@both_modes
+def test_silence_ends_in_a_timeout_and_leaves_nothing(plain: bool) -> None:
+    network = world()
+    options = {"plain": plain, "config": config(idle_timeout=10.0, keep_alive=3.0)}
+
+    async def alice(here: Node) -> None:
+        peer = await call(here)
+        await asyncio.sleep(120)  # keep-alives: an idle peer stays
+        assert peer.error is None
+        network.cut("alice", "bob", at=network.now)
+        begin = here.now()
+        assert isinstance(await outcome(peer.receive()), TimedOut)
+        assert 6 <= here.now() - begin <= 11  # the last sign of life was a keep-alive's answer
+        assert here.peers == []
+        assert len(here._board) == 0
+        await asyncio.sleep(20)  # longer than the listener keeps a handshake
+        assert here._board.next_wakeup == inf
+
+    play(network, ("bob", bob(**options), alice_too), ("alice", node(**options), alice))
+
+
+async def alice_too(there: Node) -> None:
+    peer = await there.accept()
+    assert isinstance(await outcome(peer.receive()), TimedOut)
+    assert len(there._board) == 0
+
+
+def test_a_peer_that_moves_stays_the_same_peer() -> None:
+    """Its packets come from another address (behind a router, say); it is asked there, and answered there."""
+    network = world()
+    events: list[Event] = []
+
+    async def alice(here: Node) -> None:
+        peer = await call(here)
+        await peer.send(b"from the first port")
+        await peer.receive()
+        here._socket.close()
+        here._socket = await open_socket("", 0, here._receive, here._schedule)
+        await peer.send(b"from the second")
+        assert await peer.receive() == b"from the second"
+        await asyncio.sleep(1)
+        await peer.send(b"still")
+        assert await peer.receive() == b"still"
+        await peer.close()
+
+    async def serve(there: Node) -> None:
+        peer = await there.accept()
+        before = peer.address
+        async for message in peer:
+            await peer.send(message)
+            if message == b"still":
+                assert peer.address != before
+                assert peer.address[0] == before[0]
+
+    trace = Trace("bob", lambda: network.now, events.append)
+    play(network, ("bob", bob(trace=trace), serve), ("alice", node(), alice))
+    names = [event.name for event in events]
+    assert names == ["connection.accepted", "connection.moved", "connection.closed"]
+
+
+def test_what_happens_is_traced() -> None:
+    """Each connection has a number, from the dial on."""
+    network = world()
+    events: list[Event] = []
+    trace = Trace("alice", lambda: network.now, events.append)
+
+    async def alice(here: Node) -> None:
+        assert isinstance(await outcome(here.connect(("bob", 99), timeout=1.0)), HandshakeTimeout)
+        await (await call(here)).close()
+
+    play(network, ("bob", bob(), echo), ("alice", node(trace=trace), alice))
+    assert [(event.name, event.fields["connection"]) for event in events] == [
+        ("connection.dialing", 1),
+        ("connection.failed", 1),
+        ("connection.dialing", 2),
+        ("connection.dialed", 2),
+        ("connection.closed", 2),
+    ]
+    assert events[3].fields["address"] == f"10.0.0.2:{PORT}"
+
+
+def test_a_node_is_started_once_and_closed_as_often_as_one_likes() -> None:
+    async def alice(here: Node) -> None:
+        assert isinstance(await outcome(here.start()), RuntimeError)
+        await here.close()
+        await here.close()
+        assert "closing" in repr(here)
+
+    play(world(), ("alice", node(), alice))
+    assert repr(open_node()) == "<Node :0 0 peers>"
+
+
+async def test_closing_a_node_that_was_never_started_does_nothing() -> None:
+    await open_node().close()
+
+
+# --- turns and time ---------------------------------------------------------------------------------------------------
+
+
+def test_what_is_sent_in_one_turn_shares_packets() -> None:
+    """Rule 1: a hundred small messages in a turn are two packets, not a hundred."""
+
+    async def alice(here: Node) -> None:
+        peer = await call(here)
+        await asyncio.sleep(1)
+        before = here.counters.sent
+        for _ in range(100):
+            await peer.send(b"0123456789")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert here.counters.sent - before <= 2
+        await peer.close()
+
+    play(world(), ("bob", bob(), echo), ("alice", node(), alice))
+
+
+def test_an_idle_node_sleeps_and_a_busy_one_does_not_spin() -> None:
+    """Rule 2: no turn without a datagram or a time that has come, and never two timers within a grain."""
+    turns: list[float] = []
+
+    async def alice(here: Node) -> None:
+        peer = await call(here)
+        flush = here._flush
+
+        def counted() -> None:
+            turns.append(here.now())
+            flush()
+
+        here._flush = counted  # type: ignore[method-assign]
+        await asyncio.sleep(100)
+        assert len(turns) < 60  # keep-alives, and the answers to the other's
+        turns.clear()
+        for number in range(400):  # half a megabyte at 2 Mbit/s
+            await peer.send(b"%d" % number * 400)
+        begin = here.now()
+        await peer.close(drain=20)
+        seconds = here.now() - begin
+        assert seconds > 1
+        assert len(turns) < 2 * here.counters.sent + here.counters.received + seconds / GRAIN
+
+    async def read(there: Node) -> None:
+        async for _ in await there.accept():
+            pass
+
+    play(world(sim.Link(delay=0.02, rate=2e6)), ("bob", bob(), read), ("alice", node(), alice))
+
+
+def test_nobody_is_asked_to_send_while_the_socket_is_full() -> None:
+    """Rule 3: what a program sends meanwhile waits in its queue, and leaves when there is room."""
+
+    async def alice(here: Node) -> None:
+        peer = await call(here)
+        await asyncio.sleep(1)
+        here._socket.pause_writing()  # type: ignore[attr-defined]
+        before = here.counters.sent
+        await peer.send(b"patience")
+        await asyncio.sleep(1)
+        assert here.counters.sent == before
+        here._socket.resume_writing()  # type: ignore[attr-defined]
+        assert await peer.receive() == b"patience"
+        await peer.close()
+
+    play(world(), ("bob", bob(), echo), ("alice", node(), alice))
