@@ -5,21 +5,19 @@ out a port of its own (a *mapping*), writes that into what goes out, and writes 
 Nobody outside can begin anything: what comes for a port that was lent to nobody has nowhere to go. Two peers who are both
 behind a NAT therefore both wait to be called, and whether they can meet at all depends on two habits of their NATs:
 
-======== ============================================================================================================
-Mapping  Does an inside socket keep its outside port when it speaks to somebody else? If so, what one outsider sees is
-         where another can answer.
-Filter   Who may answer: anybody, any port of a host that was spoken to, or only the very address that was spoken to?
-======== ============================================================================================================
+- *Mapping*: does an inside socket keep its outside port when it speaks to somebody else? If so, where one outsider sees it
+  another can answer.
+- *Filtering*: who may answer? Anybody, any port of a host that was spoken to, or only the very address that was spoken to?
 
 Each depends on nothing, on the remote host, or on the remote host and port (RFC 4787, sections 4.1 and 5). The names of old
 (RFC 3489, section 5) are four of these nine pairs:
 
-========================== ============================== ==============================
-`Nat.FULL_CONE`            one port for all               anybody may answer
-`Nat.RESTRICTED_CONE`      one port for all               any port of a host spoken to
-`Nat.PORT_RESTRICTED_CONE` one port for all               only an address spoken to
-`Nat.SYMMETRIC`            another port for every address only an address spoken to
-========================== ============================== ==============================
+| | outside port | may answer |
+|---|---|---|
+| `Nat.FULL_CONE` | one for all | anybody |
+| `Nat.RESTRICTED_CONE` | one for all | any port of a host spoken to |
+| `Nat.PORT_RESTRICTED_CONE` | one for all | only an address spoken to |
+| `Nat.SYMMETRIC` | another for every address | only an address spoken to |
 
 Rules:
 
