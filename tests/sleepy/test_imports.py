@@ -49,7 +49,6 @@ SHELLS = {
     "sleepy.udp.streams",
     "sleepy.udp.turnstile",
     "sleepy.udp.rendezvous",
-    "sleepy.udp.rendezvous",
 }
 # The simulator is an event loop, so it is the other way round: these must also work without one.
 SIMULATED = {
@@ -79,7 +78,6 @@ GUESTS = {
     "sleepy.udp.identity": {"cryptography"},
     "sleepy.udp.noise": {"cryptography"},
     "sleepy.udp.protection": {"cryptography"},
-    "sleepy.udp.sealing": {"cryptography"},
     "sleepy.udp.sealing": {"cryptography"},
 }
 MAX_LINES = 420  # "about 400"
