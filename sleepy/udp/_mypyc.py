@@ -11,10 +11,13 @@ __all__ = ["mypyc_attr"]
 
 T = TypeVar("T")
 
+
+def _no_hint(**_hints: object) -> Callable[[T], T]:
+    """Leave the class as it is."""
+    return lambda decorated: decorated
+
+
 if TYPE_CHECKING:
     from mypy_extensions import mypyc_attr
 else:
-
-    def mypyc_attr(**_hints: object) -> Callable[[T], T]:
-        """Leave the class as it is."""
-        return lambda decorated: decorated
+    mypyc_attr = _no_hint
