@@ -32,7 +32,7 @@ def main() -> None:
     wished = os.environ.get("SLEEPY_MYPYC") == "1"
     building = not {"egg_info", "dist_info"} & set(sys.argv)  # else pip only asks what we are, and what a build needs
     setup(
-        setup_requires=["mypy[mypyc]>=1.18"] if wished else [],
+        setup_requires=["mypy[mypyc]>=2"] if wished else [],
         ext_modules=compiled() if wished and building else [],
     )
 

@@ -4,6 +4,8 @@ An input is a little program: what to send, what arrives, what is flipped on the
 two endpoints, and beside each on `benchmarks.endpoint_naive`, which must deliver, ack and count alike.
 """
 
+from dataclasses import replace
+
 from benchmarks.endpoint_naive import NaiveEndpoint
 from sleepy.udp import Counters, Endpoint, EndpointConfig
 
@@ -80,7 +82,8 @@ def run(data: bytes) -> None:
         AssertionError: The endpoint did what it must not.
     """
     program = Program(data)
-    config = CONFIGS[program.byte() % len(CONFIGS)]
+    kind = program.byte()
+    config = replace(CONFIGS[kind % len(CONFIGS)], measure=kind < 128)
     sides = [Pair(config), Pair(config)]
     flying: list[bytes] = [b""]
     now = 0.0

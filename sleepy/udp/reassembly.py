@@ -70,12 +70,13 @@ def read_fragment(datagram: bytes, fragment_size: int, max_fragments: int) -> Fr
     header = NO_HEADER
     start = FRAGMENT_HEADER
     if fragment_id == 0:
-        header = read_header(datagram[start : start + MAX_PACKET_HEADER])
+        found = datagram[start : start + MAX_PACKET_HEADER]
+        header = read_header(found)
         if header[3] == 0 or header[0] != sequence:
             return None
-        start += header[3]
-        if datagram[FRAGMENT_HEADER:start] != write_header(sequence, header[1], header[2]):
+        if not found.startswith(write_header(sequence, header[1], header[2])):
             return None
+        start += header[3]
     size = len(datagram) - start
     if size > fragment_size or (size < fragment_size and fragment_id < fragments - 1):
         return None
