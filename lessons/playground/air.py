@@ -14,11 +14,12 @@ from lessons.playground.view import Fate, Packet
 from sleepy.sim import Carrier, Link
 
 REMEMBERED = 128  # ended flights, for the picture
-D = TypeVar("D", bound=Sized)  # what travels: bytes, or anything whose length is its size on the wire
+T = TypeVar("T")  # what travels
+D = TypeVar("D", bound=Sized)  # what travels by `Air`: bytes, or anything whose length is its size on the wire
 
 
 @dataclass(slots=True, kw_only=True)
-class Flight(Generic[D]):
+class Flight(Generic[T]):
     """A datagram on its way; the times are those of `Packet`."""
 
     key: str
@@ -26,7 +27,7 @@ class Flight(Generic[D]):
     detail: str
     source: str
     target: str
-    datagram: D
+    datagram: T
     sent: float
     due: float
     ends: float

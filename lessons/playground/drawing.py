@@ -5,17 +5,22 @@ policy may stand. ``data-key`` names what is the same thing from picture to pict
 place to the new, and keeps the keyboard's focus on it.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
 
 from lessons.playground.scenario import Scenario
-from lessons.playground.view import Cells, Lanes, Packet, Part, Row, Table, View
+from lessons.playground.view import Cells, Lanes, Lives, Packet, Part, Row, Stretch, Table, View
 
 WIDTH, HEIGHT = 360, 330  # of the picture of lanes, in its own units
 TOP, SIDE = 26, 52  # room for the hosts' names, and for the labels beside the outer lanes
 PAST = 0.8  # the share of the picture that lies above the present
 TEXT = 12  # two labels closer than this would cover each other
+GUTTER, NOTES = 30, 92  # beside the lives: room for the names, and for what is said of them
+LINE, AXIS = 22, 18  # the height of a life, and of the time below them all
+LETTER = 6.4  # how wide one is, nearly
+TICKS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds from one to the next
 WORDS = {"flying": "in the air", "arrived": "arrived", "lost": "lost"}
 
 
@@ -43,6 +48,8 @@ def milliseconds(seconds: float) -> str:
 def _part(part: Part) -> str:
     if isinstance(part, Lanes):
         return _lanes(part)
+    if isinstance(part, Lives):
+        return _lives(part)
     return _cells(part) if isinstance(part, Cells) else _table(part)
 
 
@@ -164,6 +171,82 @@ def _dot(paper: _Paper, lanes: Lanes, packet: Packet) -> str:
         f'<g class="play-dot {hue}" data-key="{escape(packet.key)}"{act} transform="translate({x:.2f} {y:.2f})">'
         f'<circle r="10"/><text y="4" text-anchor="middle">{escape(packet.label)}</text></g>'
     )
+
+
+# --- lives -----------------------------------------------------------------------------------------------------------------
+
+
+def _lives(lives: Lives) -> str:
+    since = lives.now - lives.span
+    rows = [
+        (
+            life.label,
+            stretch.what,
+            milliseconds(stretch.start),
+            "now" if stretch.end >= lives.now else milliseconds(stretch.end),
+        )
+        for life in lives.lives
+        for stretch in life.stretches
+        if stretch.end >= since
+    ]
+    return (
+        f'<section class="play-part play-lives"><p class="play-title">{escape(lives.title)}</p>{_history(lives)}'
+        '<details class="play-table"><summary>The same as a table</summary>'
+        + _rows(lives.title, ("", "what", "from", "to"), rows)
+        + "</details></section>"
+    )
+
+
+def _history(lives: Lives) -> str:
+    """Names on the left, in the middle the past on a paper that moves to the left, on the right what holds now."""
+    width = WIDTH - GUTTER - NOTES
+    below = LINE * max(len(lives.lives), lives.rows)
+    scale = width / lives.span
+    told = f"{lives.title}: the last {lives.span:g} s; a table follows."
+    sides = "".join(
+        f'<text class="play-name" x="{GUTTER - 5}" y="{_middle(row) + 4}" text-anchor="end">{escape(life.label)}</text>'
+        f'<text class="play-small" x="{WIDTH - NOTES + 6}" y="{_middle(row) + 4}">{escape(life.note)}</text>'
+        for row, life in enumerate(lives.lives)
+    )
+    drawn = "".join(_ticks(lives, scale, below)) + "".join(
+        _stretch(lives, scale, row, stretch)
+        for row, life in enumerate(lives.lives)
+        for stretch in life.stretches
+        if stretch.end >= lives.now - lives.span
+    )
+    shift = width - lives.now * scale
+    return (
+        f'<svg class="play-picture" viewBox="0 0 {WIDTH} {below + AXIS}" role="img" aria-label="{escape(told)}">{sides}'
+        f'<svg x="{GUTTER}" y="0" width="{width}" height="{below + AXIS}">'
+        f'<g data-key="lives" transform="translate({shift:.2f} 0)">{drawn}</g></svg>'
+        f'<line class="play-present" x1="{GUTTER + width}" x2="{GUTTER + width}" y1="0" y2="{below}"/>'
+        f'<text class="play-small" x="{GUTTER + width}" y="{below + 13}" text-anchor="middle">now</text></svg>'
+    )
+
+
+def _middle(row: int) -> float:
+    return LINE * (row + 0.5)
+
+
+def _ticks(lives: Lives, scale: float, below: float) -> Iterator[str]:
+    step = next((step for step in TICKS if lives.span / step <= 5), TICKS[-1])
+    for number in range(max(math.ceil((lives.now - lives.span) / step), 0), math.floor(lives.now / step) + 1):
+        x = number * step * scale
+        yield f'<line class="play-tick" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{below}"/>'
+        if lives.now - number * step > 0.15 * lives.span:  # else it would lie below "now"
+            yield f'<text class="play-small" x="{x:.1f}" y="{below + 13}" text-anchor="middle">{number * step:g} s</text>'
+
+
+def _stretch(lives: Lives, scale: float, row: int, stretch: Stretch) -> str:
+    start = max(stretch.start, lives.now - lives.span)
+    x, y, width = start * scale, _middle(row), (stretch.end - start) * scale
+    if stretch.tone == "plain":
+        return f'<line class="play-idle" x1="{x:.1f}" x2="{x + width:.1f}" y1="{y}" y2="{y}"/>'
+    drawn = f'<rect class="play-bar-{stretch.tone}" x="{x:.1f}" y="{y - 8}" width="{width:.1f}" height="16" rx="3"/>'
+    if stretch.text and width >= LETTER * len(stretch.text) + 4:
+        place = f'x="{x + width / 2:.1f}" y="{y + 4}" text-anchor="middle"'
+        drawn += f'<text class="play-bar-text" {place}>{escape(stretch.text)}</text>'
+    return drawn
 
 
 # --- cells and tables ------------------------------------------------------------------------------------------------------

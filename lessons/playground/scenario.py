@@ -38,10 +38,17 @@ class Slider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """Something to turn on, off at first."""
+    """Something to turn on, off at first.
+
+    Attributes:
+        name: Its key in the settings.
+        label: What the reader sees.
+        restarts: Whether a change begins the scenario anew; else it holds from now on.
+    """
 
     name: str
     label: str
+    restarts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +93,9 @@ class Scenario(ABC):
 
     def changed(self) -> None:  # noqa: B027  most scenarios look at their settings when they need them
         """A setting has a new value, which is to hold from now on."""
+
+    def close(self) -> None:  # noqa: B027  most scenarios hold nothing
+        """Nobody plays with it any more: free what it holds."""
 
     def act(self, name: str, value: str) -> str:
         """The reader pressed a button, or dropped packet ``value``; say in a sentence what came of it.

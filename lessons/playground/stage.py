@@ -7,6 +7,7 @@ Orders: ``{"do": "show"}``, ``{"do": "step"}``, ``{"do": "reset"}``, ``{"do": "a
 """
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -46,11 +47,12 @@ def picture(lesson: str, root: Path = LESSONS) -> str:
         ValueError: The lesson has no scenario.
     """
     scenario = load(lesson, root)
-    return drawing.still(lesson, scenario, Stage(scenario).view(scenario.still))
+    with closing(Stage(scenario)) as stage:
+        return drawing.still(lesson, scenario, stage.view(scenario.still))
 
 
 class Stage:
-    """One scenario, its settings and its log.
+    """One scenario, its settings and its log; to be closed in the end.
 
     Args:
         scenario: The class.
@@ -65,10 +67,18 @@ class Stage:
             for control in self.controls
             if not isinstance(control, Button)
         }
-        self.reset()
+        self._begin()
 
     def reset(self) -> None:
         """Begin anew, under the settings in force."""
+        self.close()
+        self._begin()
+
+    def close(self) -> None:
+        """Free what the scenario holds."""
+        self._scenario.close()
+
+    def _begin(self) -> None:
         self._scenario = self._class(self._settings)
         self._log: list[str] = []
         self._steps = 0
@@ -108,7 +118,7 @@ class Stage:
         if not low <= value <= high:
             raise ValueError(f"{name} of {value:g} is out of its range, {low:g} to {high:g}")
         self._settings[name] = value
-        if isinstance(control, Slider) and control.restarts:
+        if control.restarts:
             self.reset()
         else:
             self._scenario.settings[name] = value

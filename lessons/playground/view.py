@@ -86,6 +86,53 @@ class Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A time in the life of something, during which it was one thing.
+
+    Attributes:
+        start: When it began.
+        end: When it ended, or the present.
+        what: What it was, in a few words, for the table.
+        text: What is written on it, if there is room.
+        tone: How it looks: ``yes`` a full bar, ``open`` a hatched one, ``plain`` a line.
+    """
+
+    start: float
+    end: float
+    what: str
+    text: str = ""
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What became of one thing in the course of time, and what is to be said of it now."""
+
+    label: str
+    stretches: Sequence[Stretch]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lives:
+    """Things one below the other, time running to the right.
+
+    Attributes:
+        title: What it shows.
+        now: The present, at the right edge.
+        span: How much time the picture covers.
+        lives: From top to bottom.
+        rows: For how many there is room at least, so that the picture keeps its height.
+    """
+
+    title: str
+    now: float
+    span: float
+    lives: Sequence[Life]
+    rows: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """Figures with names."""
 
@@ -94,7 +141,7 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-Part = Lanes | Cells | Table
+Part = Lanes | Cells | Lives | Table
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Run a program on a simulated network."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sleepy.sim.clock import PATIENCE, UNTIL, DeadlockError
@@ -40,28 +41,37 @@ def run(
         main.close()
         loop.close()
         raise
+    with no_running_loop():
+        try:
+            return loop.run_until_complete(main)
+        except DeadlockError as deadlock:
+            crashes = [error for host in network.hosts.values() for error in host.crashes()]
+            raise deadlock from (crashes[0] if crashes else None)
+        finally:
+            try:
+                cancel_all(loop)
+            finally:
+                network.end()
+                loop.close()
+
+
+@contextmanager
+def no_running_loop() -> Generator[None]:
+    """Let a loop run within a callback of another, which stands still meanwhile, and knows nothing of it."""
     outer = asyncio._get_running_loop()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # for writers of loops
     asyncio._set_running_loop(None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     try:
-        return loop.run_until_complete(main)
-    except DeadlockError as deadlock:
-        crashes = [error for host in network.hosts.values() for error in host.crashes()]
-        raise deadlock from (crashes[0] if crashes else None)
+        yield
     finally:
-        try:
-            _cancel_all(loop)
-        finally:
-            network.end()
-            loop.close()
-            asyncio._set_running_loop(outer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        asyncio._set_running_loop(outer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 async def _ended(tasks: list[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _cancel_all(loop: NetworkLoop) -> None:
-    """Cancel what still runs, and let it tidy up."""
+def cancel_all(loop: NetworkLoop) -> None:
+    """Cancel what still runs on a loop that stands, and let it tidy up."""
     loop.allow_more_time()
     tasks = loop.tasks()
     for last in (False, False, True):

@@ -1,210 +1,348 @@
-"""A pool that grows and waits: callers come, the production pool decides who gets which connection, dials and closes.
+"""A pool that grows and waits: callers come, a HostClient serves them, a server answers; between them a link, and TCP.
 
-Nobody is at the other end: a dial takes as long as the slider says, a request about as long. All decisions are those of
-`sleepy.tcp.pool.ConnectionPool`; here they are only carried out.
+Client, server and pool are the library's own, under `sleepy.sim`. What is drawn is what the client tells its trace, the
+line of its pool, and the packets on the link.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
-from lessons.playground import Button, Cell, Cells, Row, Scenario, Slider, Table, View
-from sleepy.tcp.pool import ConnectionPool, Orders
+from lessons.playground import (
+    Button,
+    Cell,
+    Cells,
+    Lanes,
+    Life,
+    Lives,
+    Row,
+    Scenario,
+    Slider,
+    Stretch,
+    Switch,
+    Table,
+    Traffic,
+    View,
+    Words,
+    World,
+)
+from sleepy.errors import SleepyError
+from sleepy.sim import Link
+from sleepy.sim.packet import Packet, Segment
+from sleepy.tcp import HostClient, Request, Response, Server
+from sleepy.trace import Event, Trace
 
 BURST = 5  # callers at once
-REMEMBERED = 6  # callers in the table of those served last
+RECENT = 6  # callers in the table of those served last
+SPAN = 1.2  # seconds of past in the picture of the connections
+WIRE_SPAN = 0.3  # and in that of the packets
+STRETCHES = 40  # of one connection, for the picture
+SHOWN = 14  # callers in line
 
 
-@dataclass(eq=False, slots=True)
-class Connection:
-    """What the pool knows of a connection, and whom it serves."""
+@dataclass(slots=True)
+class Caller:
+    """Somebody who has asked; times in seconds."""
 
-    name: str
-    caller: str = ""
-    served: int = 0
-    closing: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A caller who got his connection; times in seconds."""
-
-    name: str
+    number: int
     came: float
-    waited: float
-    connection: str
+    task: "asyncio.Task[object] | None"
+    served: float = 0.0
+    connection: str = ""
+
+
+@dataclass(slots=True)
+class Queue:
+    """How long the line was, and when."""
+
+    length: int = 0
+    since: float = 0.0
+    stretches: deque[Stretch] = field(default_factory=partial(deque[Stretch], maxlen=2 * STRETCHES))
+
+    def count(self, length: int, now: float) -> None:
+        """It has another length from now on."""
+        if self.length and now > self.since:
+            self.stretches.append(self.stretch(now))
+        self.length, self.since = length, now
+
+    def stretch(self, now: float) -> Stretch:
+        """The last one."""
+        return Stretch(self.since, now, f"{self.length} in line", str(self.length), "open")
+
+    def life(self, now: float) -> Life:
+        """As it is drawn."""
+        last = [self.stretch(now)] if self.length else []
+        return Life("line", [*self.stretches, *last], f"{self.length} in line")
+
+
+@dataclass(slots=True)
+class Connection:
+    """What became of a connection; the last of its stretches goes on until now."""
+
+    name: str
+    doing: str
+    since: float
+    stretches: deque[Stretch] = field(default_factory=partial(deque[Stretch], maxlen=STRETCHES))
+    is_open: bool = True
+
+    def turn(self, doing: str, now: float) -> None:
+        """It does something else from now on."""
+        if now > self.since:
+            self.stretches.append(self.stretch(now))
+        self.doing, self.since = doing, now
+
+    def stretch(self, now: float) -> Stretch:
+        """The last one."""
+        if self.doing == "dial":
+            return Stretch(self.since, now, "is being dialed", "dial", "open")
+        if self.doing:
+            return Stretch(self.since, now, f"serves {self.doing}", self.doing, "yes")
+        return Stretch(self.since, now, "is idle")
+
+    def life(self, now: float) -> Life:
+        """As it is drawn."""
+        if not self.is_open:
+            return Life(self.name, [*self.stretches], "closed")
+        spent = f"{(now - self.since) * 1000:.0f} ms"
+        note = {"dial": f"dialing, {spent}", "": f"idle, {spent}"}.get(self.doing, f"serves {self.doing}")
+        return Life(self.name, [*self.stretches, self.stretch(now)], note)
 
 
 class Playground(Scenario):
-    """The production pool under step control."""
+    """A production client and server, and callers who come one after the other."""
 
     title = "A connection pool, and the callers in line"
     controls = (
         Slider(name="max_conns", label="max_conns", low=1, high=8, step=1, value=4),
-        Slider(name="every", label="A caller every", low=20, high=300, step=10, value=60, unit="ms"),
-        Slider(name="work", label="A request takes about", low=20, high=500, step=10, value=200, unit="ms"),
-        Slider(name="dial", label="A dial takes", low=10, high=300, step=10, value=100, unit="ms"),
-        Slider(name="idle", label="Idle at most", low=100, high=2000, step=100, value=500, unit="ms", restarts=True),
+        Slider(name="every", label="A caller every", low=20, high=400, step=10, value=60, unit="ms"),
+        Slider(name="work", label="The server takes about", low=10, high=500, step=10, value=150, unit="ms"),
+        Slider(name="rtt", label="Round trip", low=10, high=300, step=10, value=60, unit="ms"),
+        Slider(name="loss", label="Loss, each way", low=0, high=30, step=1, value=0, unit="%"),
+        Slider(name="idle", label="Idle at most", low=100, high=2000, step=100, value=600, unit="ms", restarts=True),
+        Slider(name="wait", label="Wait at most", low=100, high=3000, step=100, value=1000, unit="ms", restarts=True),
+        Switch(name="fifo", label="FIFO: take the one idle longest", restarts=True),
         Button(name="burst", label=f"{BURST} callers at once"),
         Button(name="leave", label="The last in line gives up"),
     )
-    still = 30
+    still = 28
 
     def __init__(self, settings: Mapping[str, float]) -> None:
         super().__init__(settings)
-        self.now = 0.0
+        self.world = World(settings["seed"])
         self.chance = Random(f"{settings['seed']:g} work")  # a text, so that no version of Python sees another number
-        self.pool = ConnectionPool[Connection, str](
-            int(settings["max_conns"]), max_idle_duration=settings["idle"] / 1000
-        )
-        self.open: list[Connection] = []  # in the order of their dials
-        self.line: dict[str, float] = {}  # who waits, and since when
-        self.recent: deque[Served] = deque(maxlen=REMEMBERED)
-        self.served = 0
+        self.world.network.link("client", "server")
+        self.traffic = Traffic(self.world, "client", "server", self._describe)
+        self.line: dict[int, Caller] = {}  # who has asked, and has no connection
+        self.served: dict[int, Caller] = {}  # who has one, and no answer
+        self.recent: deque[Caller] = deque(maxlen=RECENT)
+        self.queue = Queue()
         self.longest = 0.0  # wait, in seconds
-        self.callers, self.connections, self.order = count(1), count(1), count()
-        self.agenda: list[tuple[float, int, Callable[[], str]]] = []
-        self._at(0.0, self._arrive)
+        self.numbers = count(1)  # of the callers; the client counts its requests from 0
+        self.connections: dict[int, Connection] = {}
+        self.ports: dict[int, str] = {}  # whose request a client's port carried last
+        self.client = HostClient(
+            "server:80",
+            max_conns=int(settings["max_conns"]),
+            max_idle_conn_duration=settings["idle"] / 1000,
+            max_conn_wait_timeout=settings["wait"] / 1000,
+            pool_strategy="fifo" if settings["fifo"] else "lifo",
+            trace=Trace("client", lambda: self.world.now, self._note),
+        )
+        self.changed()
+        self.world.start("server", self._serve())
+        self.world.start("client", self._callers())
 
-    def changed(self) -> None:
-        """A new limit holds at once: the pool dials or closes."""
-        self.pool.max_conns = int(self.settings["max_conns"])
-        self._carry_out(self.pool.settle(self.now))
+    # --- the programs --------------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        async with Server(self._answer, "server", 80, clock=None):
+            await asyncio.Event().wait()
+
+    async def _answer(self, _: Request) -> Response:
+        await asyncio.sleep(self.settings["work"] / 1000 * self.chance.uniform(0.5, 1.5))
+        return Response(200)
+
+    async def _callers(self) -> None:
+        try:
+            while True:
+                self._call()
+                await asyncio.sleep(self.settings["every"] / 1000)
+        finally:
+            await self.client.close(0)
+
+    def _call(self) -> None:
+        self.world.start("client", self._ask(next(self.numbers)))
+
+    async def _ask(self, number: int) -> None:
+        try:
+            await self.client.get(f"/{number}")
+        except (SleepyError, OSError) as error:
+            self.world.tell(f"He is told: {error}.")
+
+    # --- what the reader does ------------------------------------------------------------------------------------------
 
     def step(self) -> str:
-        """The next caller, dial or end of a request; before it, if its time comes, the end of what was idle too long."""
-        expiry = self.pool.next_expiry(self.now)
-        if expiry is not None and expiry < self.agenda[0][0]:
-            self.now = max(self.now, expiry)
-            expired = self.pool.discard_expired(self.now)
-            if expired:
-                return self._told(f"{self._close(expired)}: idle for too long.")
-        time, _, happen = heappop(self.agenda)
-        self.now = time
-        return self._told(happen())
+        """The next thing of which the client's trace speaks, and a packet lost."""
+        return self._timed(self.world.step())
+
+    def changed(self) -> None:
+        """New figures hold at once; with another limit the pool dials or closes."""
+        link = Link(delay=self.settings["rtt"] / 2000, loss=self.settings["loss"] / 100)
+        self.world.network.change("client", "server", link)
+        self.world.network.change("server", "client", link)
+        limit = int(self.settings["max_conns"])
+        if limit != self.client.max_conns:
+            self.world.do("client", lambda: setattr(self.client, "max_conns", limit))
 
     def act(self, name: str, value: str) -> str:
-        """More callers, or one less."""
+        """More callers, one less, or a packet less."""
         if name == "burst":
-            return self._told(" ".join(self._call() for _ in range(BURST)))
+            return self._timed(self.world.do("client", lambda: [self._call() for _ in range(BURST)]))
+        if name == "drop":
+            flight = self.traffic.drop(value)
+            gone = "That packet is not in the air any more."
+            return self._timed(f"A packet of the {flight.source}’s is lost: you dropped it." if flight else gone)
         if name != "leave":
             return super().act(name, value)
         if not self.line:
-            return self._told("Nobody stands in line.")
-        caller = list(self.line)[-1]
-        self.pool.leave(caller)
-        del self.line[caller]
-        return self._told(f"caller {caller} gives up; a dial that is under way goes on, for whoever comes next.")
+            return self._timed("Nobody stands in line.")
+        task = list(self.line.values())[-1].task
+        return self._timed(self.world.do("client", lambda: task and task.cancel()))
 
-    # --- what happens --------------------------------------------------------------------------------------------------
+    def close(self) -> None:
+        """End client and server."""
+        self.world.close()
 
-    def _at(self, time: float, happen: Callable[[], str]) -> None:
-        heappush(self.agenda, (time, next(self.order), happen))
+    def _timed(self, said: str) -> str:
+        return said and f"{self.world.now * 1000:.1f} ms: {said}"
 
-    def _told(self, what: str) -> str:
-        return f"{self.now * 1000:.1f} ms: {what}"
+    # --- what the client tells -----------------------------------------------------------------------------------------
 
-    def _arrive(self) -> str:
-        self._at(self.now + self.settings["every"] / 1000, self._arrive)
-        return self._call()
+    def _note(self, event: Event) -> None:
+        """What happened, in a sentence."""
+        now, fields = event.time, event.fields
+        caller, number = fields.get("id", 0) + 1, fields.get("connection", 0)
+        name = f"c{number + 1}"
+        match event.name:
+            case "request.queued":
+                self.line[caller] = Caller(caller, now, asyncio.current_task())
+                self.world.tell(f"Caller {caller} comes.")
+            case "connection.dialing" if number not in self.connections:
+                self.connections[number] = Connection(name, "dial", now)
+                self.world.tell(f"The pool dials {name}.")
+            case "connection.dialed":
+                self.connections[number].turn("", now)
+                self.world.tell(f"{name} is open.")
+            case "request.sent":
+                one = self.served[caller] = self.line.pop(caller)
+                one.connection, one.served = name, now
+                self.longest = max(self.longest, now - one.came)
+                self.connections[number].turn(str(caller), now)
+                self.world.tell(f"{name} takes {caller}.")
+            case "request.done":
+                one = self.served.pop(caller)
+                self.recent.append(one)
+                for each in self.connections.values():
+                    if each.doing == str(caller):  # else it has been passed on already
+                        each.turn("", now)
+                self.world.tell(f"{caller} has the answer.")
+            case "request.retried":
+                self.line[caller] = self.served.pop(caller)
+                self.world.tell(f"{caller} is to be sent once more.")
+            case "request.failed":
+                gone = self.line.pop(caller, None) or self.served.pop(caller)
+                self.world.tell(f"{caller} leaves without an answer, after {(now - gone.came) * 1000:.0f} ms.")
+            case "connection.failed" | "connection.closed":
+                self.connections[number].turn("", now)
+                self.connections[number].is_open = False
+                self._forget(now)
+                self.world.tell(f"{name} is closed." if event.name == "connection.closed" else f"{name} cannot be had.")
+            case _:
+                return
+        self.queue.count(len(self.line), now)
 
-    def _call(self) -> str:
-        caller = str(next(self.callers))
-        connection = self.pool.acquire(self.now)
-        if connection is not None:
-            return f"caller {caller} comes. {self._serve(caller, self.now, connection)}"
-        self.line[caller] = self.now
-        self.pool.enter(caller)
-        done = self._carry_out(self.pool.settle(self.now))
-        full = self.pool.conns_count >= self.pool.max_conns
-        reason = "Every slot is in use." if full else "A dial is under way already."
-        return f"caller {caller} comes, and stands in line. {done or reason}"
+    def _forget(self, now: float) -> None:
+        """Those closed so long ago that the picture does not show them."""
+        for number in [number for number, one in self.connections.items() if not one.is_open]:
+            if now - self.connections[number].since > SPAN:
+                del self.connections[number]
 
-    def _carry_out(self, orders: Orders[Connection, str]) -> str:
-        said = [self._serve(caller, self.line.pop(caller), connection) for caller, connection in orders.serve]
-        for _ in range(orders.dials):
-            self._at(self.now + self.settings["dial"] / 1000, self._dialed)
-        if orders.dials:
-            said.append("The pool dials." if orders.dials == 1 else f"The pool dials {orders.dials} times.")
-        if orders.close:
-            said.append(f"{self._close(orders.close)}.")
-        return " ".join(said)
-
-    def _serve(self, caller: str, came: float, connection: Connection) -> str:
-        connection.caller = caller
-        connection.served += 1
-        self.served += 1
-        self.longest = max(self.longest, self.now - came)
-        self.recent.append(Served(caller, came, self.now - came, connection.name))
-        work = self.settings["work"] / 1000 * self.chance.uniform(0.5, 1.5)
-        self._at(self.now + work, partial(self._finish, connection))
-        return f"{connection.name} serves {caller}."
-
-    def _dialed(self) -> str:
-        connection = Connection(f"c{next(self.connections)}")
-        self.open.append(connection)
-        self.pool.dialed(connection, self.now)
-        done = self._carry_out(self.pool.settle(self.now))
-        return f"{connection.name} is open. {done or 'Nobody needs it any more: it waits.'}"
-
-    def _finish(self, connection: Connection) -> str:
-        told = f"{connection.name} is done with {connection.caller}."
-        connection.caller = ""
-        following = self.pool.pass_on(connection, self.now)
-        if following is not None:
-            return f"{told} {self._serve(following, self.line.pop(following), connection)}"
-        self.pool.release(connection, self.now)
-        return f"{told} {self._carry_out(self.pool.settle(self.now))}".strip()
-
-    def _close(self, connections: list[Connection]) -> str:
-        for connection in connections:
-            self.open.remove(connection)
-        return f"The pool closes {', '.join(connection.name for connection in connections)}"
+    def _describe(self, packet: Packet) -> Words | None:
+        """What a segment says, of those that say more than that others have come."""
+        segment = packet.payload
+        if not isinstance(segment, Segment):
+            return None
+        port = segment.source_port if segment.destination_port == 80 else segment.destination_port
+        if segment.data:
+            if segment.destination_port == 80:
+                self.ports[port] = segment.data.split()[1].decode().removeprefix("/")
+            who = self.ports[port]
+            return Words(who, f"the {'request' if segment.destination_port == 80 else 'answer'} of {who}")
+        if segment.syn:
+            return Words("S", f"port {port} opens" if segment.ack is None else f"port {port} may open")
+        if segment.fin:
+            return Words("F", f"port {port} ends")
+        return None
 
     # --- what there is to see ------------------------------------------------------------------------------------------
 
     def view(self) -> View:
-        """The slots, the line, those served last, and the pool's own figures."""
-        pool = self.pool
-        slots = [
-            Cell(one.name, f"serves {one.caller}" if one.caller else "idle", "yes" if one.caller else "plain")
-            for one in self.open
-        ]
-        slots += [Cell("…", "dialing", "open")] * pool.dialing_count
-        slots += [Cell("–", "free", "absent")] * (pool.max_conns - pool.conns_count)
-        waits = [Cell(caller, f"{(self.now - came) * 1000:.0f} ms") for caller, came in self.line.items()]
-        shown = 16
-        rest = f"and {len(waits) - shown} more" if len(waits) > shown else ""
-        line = [Row("", waits[at : at + 8]) for at in range(0, min(len(waits), shown), 8)]
-        line += [Row("", [Cell("…", rest)])] if rest else []
-        recent = [
-            (one.name, f"{one.came * 1000:.0f} ms", f"{one.waited * 1000:.0f} ms", one.connection)
-            for one in self.recent
-        ]
+        """The connections, the line, the packets, those served last, and what the client says of itself."""
+        client, now = self.client, self.world.now
+        shown = [one for one in self.connections.values() if one.is_open or now - one.since < SPAN]
         return View(
-            self.now,
+            now,
             [
-                Cells(
-                    f"The slots: {pool.conns_count} of {pool.max_conns} in use",
-                    [Row("", slots[at : at + 4]) for at in range(0, len(slots), 4)],
+                Lives(
+                    title=f"The connections: {client.conns_count} of {client.max_conns}",
+                    now=now,
+                    span=SPAN,
+                    lives=[*(one.life(now) for one in shown), self.queue.life(now)],
+                    rows=client.max_conns + 1,
                 ),
-                Cells("The line: who waits, and how long", line or [Row("", [Cell("–", "nobody waits", "absent")])]),
-                Table("Served last", ("caller", "came", "waited", "by"), recent),
-                Table(
-                    "What the pool says of itself",
-                    ("", ""),
-                    [
-                        ("conns_count", str(pool.conns_count)),
-                        ("idle_count", str(pool.idle_count)),
-                        ("dialing_count", str(pool.dialing_count)),
-                        ("waiting_count", str(pool.waiting_count)),
-                        ("served so far", str(self.served)),
-                        ("longest wait", f"{self.longest * 1000:.0f} ms"),
-                    ],
+                Lanes(
+                    title="Packets between client and server",
+                    hosts=("client", "server"),
+                    now=now,
+                    span=WIRE_SPAN,
+                    packets=self.traffic.packets(now - WIRE_SPAN),
+                    drop="drop",
                 ),
+                Cells("The line: who waits, and how long", self._waiting(now)),
+                self._last(),
+                self._figures(),
             ],
         )
+
+    def _waiting(self, now: float) -> list[Row]:
+        cells = [Cell(str(one.number), f"{(now - one.came) * 1000:.0f} ms") for one in self.line.values()]
+        if len(cells) > SHOWN:
+            cells[SHOWN:] = [Cell("…", f"{len(cells) - SHOWN} more")]
+        rows = [Row("", cells[at : at + 5]) for at in range(0, len(cells), 5)]
+        return rows or [Row("", [Cell("–", "nobody waits", "absent")])]
+
+    def _last(self) -> Table:
+        rows = [
+            (str(one.number), f"{one.came * 1000:.0f} ms", f"{(one.served - one.came) * 1000:.0f} ms", one.connection)
+            for one in self.recent
+        ]
+        return Table("Served last", ("caller", "came", "waited", "by"), rows)
+
+    def _figures(self) -> Table:
+        client = self.client
+        done = client.metrics.latency
+        rows = [
+            ("conns_count", str(client.conns_count)),
+            ("idle_conns_count", str(client.idle_conns_count)),
+            ("pending_requests", str(client.pending_requests)),
+            ("dials so far", str(client.metrics.dials)),
+            ("answers so far", str(done.count)),
+            ("failures so far", str(sum(client.metrics.failures.values()))),
+            ("longest wait", f"{self.longest * 1000:.0f} ms"),
+            ("latency, p50 and p99", f"{done.quantile(0.5) * 1000:.0f} and {done.quantile(0.99) * 1000:.0f} ms"),
+        ]
+        return Table("What the client says of itself", ("", ""), rows)

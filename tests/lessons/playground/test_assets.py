@@ -26,11 +26,13 @@ def test_the_archive_is_enough_to_run_every_scenario(tmp_path) -> None:
         archive.extractall(tmp_path)
     program = """
 import sys
+from contextlib import closing
 sys.path.insert(0, sys.argv[1])
 from lessons.playground.stage import LESSONS, Stage, load
 lessons = [path.parent.relative_to(LESSONS).as_posix() for path in LESSONS.glob("*/*/playground.py")]
 for lesson in lessons:
-    Stage(load(lesson)).view(10)
+    with closing(Stage(load(lesson))) as stage:
+        stage.view(10)
 print(len(lessons), LESSONS)
 """
     done = subprocess.run(

@@ -6,7 +6,7 @@ only: whatever asks another host, or complains on the console, fails.
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -104,7 +104,9 @@ class Diagram:
 @contextmanager
 def opened(browser: sync_api.Browser, address: str, lesson: str, **context) -> Iterator[Diagram]:
     with browser.new_context(**context) as made, made.new_page() as page:
-        yield Diagram(page, address, lesson)
+        diagram = Diagram(page, address, lesson)
+        with closing(diagram.stage):
+            yield diagram
 
 
 @pytest.mark.parametrize("lesson", LIST)

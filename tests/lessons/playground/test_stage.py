@@ -2,10 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import pairwise
 
 import pytest
 
-from lessons.playground import Button, Cells, Lanes, Slider, Switch, Table
+from lessons.playground import Button, Cells, Lanes, Lives, Slider, Switch, Table
 from lessons.playground.__main__ import drawn
 from lessons.playground.stage import LESSONS, LINES, STEPS, Stage, load
 
@@ -14,8 +17,15 @@ ACKS = "udp/01-acks-by-the-dozen"
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage(load(ACKS))
+def staged() -> Iterator[Callable[[str], Stage]]:
+    """Makes stages, and closes them in the end."""
+    with ExitStack() as made:
+        yield lambda lesson: made.enter_context(closing(Stage(load(lesson))))
+
+
+@pytest.fixture
+def stage(staged) -> Stage:
+    return staged(ACKS)
 
 
 def orders(stage: Stage) -> list[dict[str, object]]:
@@ -35,30 +45,30 @@ def orders(stage: Stage) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("lesson", LIST)
-def test_the_same_orders_are_shown_the_same(lesson) -> None:
-    one, other = Stage(load(lesson)), Stage(load(lesson))
+def test_the_same_orders_are_shown_the_same(staged, lesson) -> None:
+    one, other = staged(lesson), staged(lesson)
     for order in orders(one):
         assert one.obey(json.dumps(order)) == other.obey(json.dumps(order))
 
 
 @pytest.mark.parametrize("lesson", LIST)
-def test_looking_changes_nothing(lesson) -> None:
-    stage = Stage(load(lesson))
+def test_looking_changes_nothing(staged, lesson) -> None:
+    stage = staged(lesson)
     stage.view(20)
     assert stage.shown() == stage.shown()
 
 
 @pytest.mark.parametrize("lesson", LIST)
-def test_a_new_beginning_is_as_the_first(lesson) -> None:
-    stage = Stage(load(lesson))
+def test_a_new_beginning_is_as_the_first(staged, lesson) -> None:
+    stage = staged(lesson)
     first = [stage.obey('{"do": "step"}') for _ in range(30)]
     stage.reset()
     assert [stage.obey('{"do": "step"}') for _ in range(30)] == first
 
 
 @pytest.mark.parametrize("lesson", LIST)
-def test_views_are_plain_and_hold_together(lesson) -> None:
-    stage = Stage(load(lesson))
+def test_views_are_plain_and_hold_together(staged, lesson) -> None:
+    stage = staged(lesson)
     before = -1.0
     for _ in range(60):
         view = stage.view(1)
@@ -74,6 +84,11 @@ def test_views_are_plain_and_hold_together(lesson) -> None:
                     assert packet.sent <= packet.ends <= packet.due
                     assert packet.detail
                     assert (packet.fate == "flying") == (packet.ends > view.now) or packet.ends == view.now
+            elif isinstance(part, Lives):
+                for life in part.lives:
+                    assert all(one.start <= one.end <= view.now for one in life.stretches)
+                    assert all(one.end <= other.start for one, other in pairwise(life.stretches))
+                    assert all(one.what for one in life.stretches), "the table says it in words"
             elif isinstance(part, Cells):
                 assert all(cell.text for row in part.rows for cell in row.cells), "a tone alone says nothing"
             else:
@@ -82,9 +97,9 @@ def test_views_are_plain_and_hold_together(lesson) -> None:
 
 
 @pytest.mark.parametrize("lesson", LIST)
-def test_it_ends(lesson) -> None:
+def test_it_ends(staged, lesson) -> None:
     """However long it is played, what is shown does not grow without end, and one day it is enough."""
-    stage = Stage(load(lesson))
+    stage = staged(lesson)
     stage.view(STEPS // 2)
     half = len(json.dumps(stage.shown()))
     for _ in range(STEPS):
@@ -97,9 +112,9 @@ def test_it_ends(lesson) -> None:
 
 
 @pytest.mark.parametrize("lesson", LIST)
-def test_the_seed_makes_a_difference(lesson) -> None:
+def test_the_seed_makes_a_difference(staged, lesson) -> None:
     def course(seed: int) -> str:
-        stage = Stage(load(lesson))
+        stage = staged(lesson)
         stage.change("seed", seed)
         return str([stage.view(1) for _ in range(150)])
 
