@@ -12,7 +12,8 @@ Rules:
    window lies with its own: a reader that does not read stops the writer on the other side.
 3. ``close`` ends what we send, and takes no more: the peer's writer gets ``ConnectionResetError`` if it had more to
    say. ``wait_closed`` waits until all we sent has arrived.
-4. A stream that nobody accepts costs no more than its block's window; one that was given up before it was accepted is
+4. What is written in one turn of the loop is sent together, and at once (`sleepy.udp.stream_frames`).
+5. A stream that nobody accepts costs no more than its block's window; one that was given up before it was accepted is
    forgotten.
 """
 
@@ -27,6 +28,7 @@ from sleepy.udp.blocks import BlockState, OutgoingBlock, TooManyBlocks
 from sleepy.udp.connection import Connection
 from sleepy.udp.connection_errors import ConnectionClosed
 from sleepy.udp.incoming_blocks import IncomingBlock
+from sleepy.udp.stream_frames import FrameReader, largest_frame, write_frame
 from sleepy.udp.turnstile import Turnstile
 
 HIGH_WATER: Final = 1 << 16  # bytes (rule 2)
@@ -93,7 +95,7 @@ class Streams:
             self._on_block(event.block)
         elif (transport := self._ends.get(event.block)) is not None:
             transport.on_change()
-        elif isinstance(event.block, IncomingBlock) and event.block.state is BlockState.CANCELLED:  # rule 4
+        elif isinstance(event.block, IncomingBlock) and event.block.state is BlockState.CANCELLED:  # rule 5
             self._arrived = deque(block for block in self._arrived if block is not event.block)
 
     def end(self, error: ConnectionClosed) -> None:
@@ -174,7 +176,10 @@ class StreamTransport(asyncio.Transport):
         self._protocol = protocol
         self._touch = touch
         self._forget = forget
+        self._frames = FrameReader()
         self._buffer = bytearray()
+        self._written = 0  # bytes that the block was given
+        self._push_due = False
         self._high, self._low = HIGH_WATER, HIGH_WATER // 4
         self._paused_protocol = False
         self._reading = True
@@ -185,10 +190,13 @@ class StreamTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; they wait here as long as the block has no room."""
+        if self._lost:
+            return  # as asyncio has it: `drain` will tell
         if self._eof_sent:
             raise RuntimeError("this stream was closed for writing, by write_eof() or close()")
         self._buffer += data
-        self._push()
+        self._check_water()
+        self._push_soon()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Send several pieces, one after the other."""
@@ -202,15 +210,14 @@ class StreamTransport(asyncio.Transport):
         """Say that no more comes from us; the peer may go on."""
         if not self._eof_sent:
             self._eof_sent = True
-            self._push()
+            self._push_soon()
 
     def close(self) -> None:
         """End what we send, and take no more (rule 3)."""
         if not self._closing:
-            self._closing = True
-            self.write_eof()
+            self._closing = self._eof_sent = True
             self._stop_incoming("the reader has closed the stream")
-            self._check_end()
+            self._push_soon()
 
     def abort(self) -> None:
         """Give both directions up."""
@@ -274,8 +281,8 @@ class StreamTransport(asyncio.Transport):
 
     def on_change(self) -> None:
         """A block has come further, or to its end."""
-        if self._outgoing.state is BlockState.STOPPED and self._outgoing.code:
-            self._lose(ConnectionResetError(f"the peer takes no more of this stream: {self._outgoing.reason}"))
+        if self._outgoing.state is BlockState.STOPPED and self._outgoing.acked < self._written:
+            self._lose(self._refusal())
         elif self._incoming is not None and self._incoming.state is BlockState.CANCELLED:
             self._lose(ConnectionResetError(f"the peer has given this stream up: {self._incoming.reason}"))
         else:
@@ -288,16 +295,29 @@ class StreamTransport(asyncio.Transport):
         self._pull()
         self._lose(None if self._eof_seen and self._all_arrived() else error)
 
+    def _push_soon(self) -> None:
+        """Rule 4."""
+        if not self._push_due:
+            self._push_due = True
+            asyncio.get_running_loop().call_soon(self._push)
+
     def _push(self) -> None:
         """Hand the block what it takes."""
-        room = min(self._outgoing.room, len(self._buffer))
-        if room:
-            self._outgoing.write(bytes(self._buffer[:room]))
-            del self._buffer[:room]
-        if self._eof_sent and not self._buffer and self._outgoing.state is BlockState.OPEN:
-            self._outgoing.end()
-        self._touch()
+        self._push_due = False
+        buffer, outgoing = self._buffer, self._outgoing
+        if buffer and outgoing.state is BlockState.STOPPED:
+            self._lose(self._refusal())
+        while buffer and (size := largest_frame(outgoing.room)) > 0:
+            frame = write_frame(bytes(buffer[:size]))
+            del buffer[:size]
+            outgoing.write(frame)
+            self._written += len(frame)
+            self._touch()
+        if self._eof_sent and not buffer and outgoing.state is BlockState.OPEN:
+            outgoing.end()
+            self._touch()
         self._check_water()
+        self._check_end()
 
     def _check_water(self) -> None:
         """Rule 2."""
@@ -315,7 +335,7 @@ class StreamTransport(asyncio.Transport):
             return
         while self._reading and (data := incoming.read()):
             self._touch()
-            self._protocol.data_received(data)
+            self._protocol.data_received(self._frames.read(data))
         if incoming.state is BlockState.FINISHED:
             self._eof_seen = True
             self._touch()
@@ -325,6 +345,9 @@ class StreamTransport(asyncio.Transport):
         if self._incoming is not None and not self._eof_seen:
             self._incoming.stop(GIVEN_UP, reason)
         self._touch()
+
+    def _refusal(self) -> ConnectionResetError:
+        return ConnectionResetError(f"the peer takes no more of this stream: {self._outgoing.reason}")
 
     def _check_end(self) -> None:
         """Rule 3: closed is what was closed by us, and of which all has arrived."""
