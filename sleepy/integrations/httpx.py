@@ -32,6 +32,7 @@ from sleepy.tcp import Client, ConnectionClosed, Http1, NoFreeConnections, Reque
 from sleepy.tcp import LocalProtocolError as SleepyLocalProtocolError
 from sleepy.tcp import RemoteProtocolError as SleepyRemoteProtocolError
 from sleepy.tcp import Request as SleepyRequest
+from sleepy.tcp.codec import Encoded
 from sleepy.tcp.dialing.dialer import DialTimeout
 from sleepy.tcp.options import PeerOptions
 
@@ -163,6 +164,10 @@ class _Outgoing(SleepyRequest):
 
 class _Codec(Http1):
     """HTTP/1.1; a codec is asked for what follows a request when that is sent, so it knows when there is a connection."""
+
+    def encode_request(self, request: SleepyRequest, authority: str) -> Encoded:
+        """See `Http1.encode_request`; whatever it is, we want to be asked what follows."""
+        return super().encode_request(request, authority)._replace(follows=True)
 
     def body_of(self, request: SleepyRequest) -> AsyncGenerator[bytes, None] | None:
         """See `Http1.body_of`."""

@@ -1,13 +1,13 @@
 """fasthttp's ideas: pools of connections, pipelining, spreading and a server, over HTTP/1.1 and over a peer's own frames.
 
-The house: each client is a module here, with what all of them share (`peer_client`, `exchange`, `connection`) and the decisions
-they lean on (`pool`, `pipeline`, `multiplex`, `balance`, `deadlines`, `latency`, `backoff`), which know neither socket nor clock.
-Around them stand three rooms: `http` knows what HTTP/1.1 looks like, `dialing` leads from an address to a connection, and
-`serving` is the other end. `codec` is the one door between clients and protocols.
+The house: each client is a module here, with what all of them share (`peer_client`, `exchange`, `connection`) and the
+decisions they lean on (`pool`, `pipeline`, `multiplex`, `balance`, `deadlines`, `latency`, `backoff`), which know neither
+socket nor clock. Around them stand three rooms: `http` knows what HTTP/1.1 looks like, `dialing` leads from an address to a
+connection, and `serving` is the other end. `codec` is the one door between clients and protocols.
 """
 
 from sleepy.tcp.client import Client
-from sleepy.tcp.codec import Codec
+from sleepy.tcp.codec import Codec, Encoded
 from sleepy.tcp.dialing.dialer import DialFailed, DialTimeout
 from sleepy.tcp.dialing.resolver import Resolver
 from sleepy.tcp.errors import (
@@ -43,6 +43,7 @@ __all__ = [
     "ConnectionPool",
     "DialFailed",
     "DialTimeout",
+    "Encoded",
     "Frames",
     "Headers",
     "Histogram",

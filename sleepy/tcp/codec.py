@@ -10,7 +10,7 @@ must be told of every request, and what nobody asked for ends the connection.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:  # PEP 696: who names no codec speaks HTTP
     from typing_extensions import TypeVar
@@ -102,11 +102,25 @@ class RequestReader(Reader[M_co], Protocol[M_co]):
         ...
 
 
+class Encoded(NamedTuple):
+    """A request as it is sent.
+
+    Attributes:
+        data: What is sent at once.
+        idempotent: Whether it may be sent again when it is not known whether the peer has executed it.
+        follows: Whether a body follows, piece by piece; `Codec.body_of` gives it.
+    """
+
+    data: bytes
+    idempotent: bool
+    follows: bool = False
+
+
 class Codec(Protocol[Q, A]):
     """How requests and answers look as bytes."""
 
-    def encode_request(self, request: Q, authority: str) -> bytes:
-        """A request as bytes; without its body if that is to follow (see `body_of`).
+    def encode_request(self, request: Q, authority: str) -> Encoded:
+        """A request as bytes, and what a client must know of it.
 
         Args:
             request: What is asked.
@@ -178,10 +192,6 @@ class Codec(Protocol[Q, A]):
                 the body, and becomes the request's ``stream``; the request is then given at once. If it returns None, the
                 request is given when it is whole.
         """
-        ...
-
-    def is_idempotent(self, request: Q) -> bool:
-        """Whether ``request`` may be sent again when it is not known whether the peer has executed it."""
         ...
 
     def describe(self, request: Q) -> str:

@@ -56,11 +56,13 @@ class Connection(asyncio.Protocol, Generic[M]):
     Attributes:
         number: As given.
         messages: How many whole messages have come.
+        held_up: Whether the transport has asked us to write no more for now.
     """
 
     def __init__(self, owner: Owner[M], reader: Reader[M], number: int) -> None:
         self.number = number
         self.messages = 0
+        self.held_up = False
         self._owner = owner
         self._reader = reader
         self._loop = asyncio.get_running_loop()
@@ -210,10 +212,12 @@ class Connection(asyncio.Protocol, Generic[M]):
 
     def pause_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
+        self.held_up = True
         self._writable.clear()
 
     def resume_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
+        self.held_up = False
         self._writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:

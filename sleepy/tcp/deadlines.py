@@ -12,61 +12,39 @@ there is one timer for all of them, and it is lazy:
 """
 
 import math
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import TypeVar
 
 _REST = 1e-6  # seconds per item: rule 3
 
 T = TypeVar("T")
 
 
-class Deadlines(Generic[T]):
-    """Who must be done by when.
+class Deadlines(dict[T, float]):
+    """Who must be done by when: items and their deadlines, in seconds. Who is done, or gives up, is taken out.
 
     Attributes:
         next_check: When `expired` wants to be called, in seconds; infinity for never.
-        when_empty: Is called when the last item is discarded; None for nobody.
     """
 
-    __slots__ = ("_deadlines", "next_check", "when_empty")
+    __slots__ = ("next_check",)
 
     def __init__(self) -> None:
-        self._deadlines: dict[T, float] = {}
+        super().__init__()
         self.next_check = math.inf
-        self.when_empty: Callable[[], object] | None = None
-
-    def __len__(self) -> int:
-        return len(self._deadlines)
-
-    def __contains__(self, item: T) -> bool:
-        return item in self._deadlines
-
-    @property
-    def items(self) -> list[T]:
-        """Everything that is not done yet, the oldest first."""
-        return list(self._deadlines)
 
     def set(self, item: T, deadline: float) -> bool:
         """``item`` must be done by ``deadline`` (seconds; infinity for no deadline). True if `next_check` is earlier now."""
-        self._deadlines[item] = deadline
+        self[item] = deadline
         if deadline < self.next_check:
             self.next_check = deadline
             return True
         return False
 
-    def discard(self, item: T) -> None:
-        """``item`` is done, or given up. It need not be known."""
-        self._deadlines.pop(item, None)
-        if self.when_empty is not None and not self._deadlines:
-            self.when_empty()
-
     def expired(self, now: float) -> list[T]:
         """Give those whose time has passed, and forget them; sets `next_check`."""
-        expired = [item for item, deadline in self._deadlines.items() if deadline <= now]
+        expired = [item for item, deadline in self.items() if deadline <= now]
         for item in expired:
-            del self._deadlines[item]
-        earliest = min(self._deadlines.values(), default=math.inf)
-        self.next_check = max(earliest, now + _REST * len(self._deadlines))  # rule 3
+            del self[item]
+        earliest = min(self.values(), default=math.inf)
+        self.next_check = max(earliest, now + _REST * len(self))  # rule 3
         return expired

@@ -8,7 +8,7 @@ from sleepy.tcp.codec import A, Q
 from sleepy.tcp.http.messages import Headers
 
 if TYPE_CHECKING:
-    from sleepy.tcp.codec import Codec
+    from sleepy.tcp.codec import Encoded
     from sleepy.tcp.connection import Connection
     from sleepy.tcp.streams import IncomingBody
 
@@ -17,9 +17,11 @@ class Exchange(Generic[Q, A]):
     """A request on its way to its answer.
 
     Attributes:
-        id: Its number with its client, for traces.
+        id: Its number with its client, if there is a trace.
         request: What is asked.
         data: The same as bytes.
+        idempotent: Whether it may be sent twice.
+        follows: Whether its body follows piece by piece.
         answer: What the caller awaits.
         asked_at: When it was asked, in seconds on the loop's clock.
         timeout: How long all of it may take, in seconds; infinity for any time.
@@ -35,6 +37,7 @@ class Exchange(Generic[Q, A]):
     """
 
     # What most requests never change is kept once, with the class: there are a hundred thousand requests a second.
+    id = 0
     streamed = False
     timeout = deadline = math.inf
     sent_at = 0.0
@@ -45,25 +48,11 @@ class Exchange(Generic[Q, A]):
     sender: asyncio.Task[None] | None = None
     go_ahead: asyncio.Future[None] | None = None
 
-    def __init__(
-        self, number: int, request: Q, codec: "Codec[Q, A]", data: bytes, answer: asyncio.Future[A], asked_at: float
-    ) -> None:
-        self.id = number
+    def __init__(self, request: Q, encoded: "Encoded", answer: asyncio.Future[A], asked_at: float) -> None:
         self.request = request
-        self.data = data
+        self.data, self.idempotent, self.follows = encoded
         self.answer = answer
         self.asked_at = asked_at
-        self._codec = codec
-
-    @property
-    def idempotent(self) -> bool:
-        """Whether it may be sent twice."""
-        return self._codec.is_idempotent(self.request)
-
-    def succeed(self, answer: A) -> None:
-        """Give the caller his answer, unless he has given up."""
-        if not self.answer.done():
-            self.answer.set_result(answer)
 
     def fail(self, error: Exception) -> None:
         """Give the caller an error, unless he has given up; in the middle of a streamed body, through the body."""

@@ -23,6 +23,7 @@ Whoever announces a length asks us for memory, so a peer may lie about it. Four 
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import TYPE_CHECKING
 
+from sleepy.tcp.codec import Encoded
 from sleepy.tcp.errors import BodyTooLarge, LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Frames:
         self._max_frame_size = max_frame_size
         self._idempotent = idempotent
 
-    def encode_request(self, request: bytes, authority: str) -> bytes:  # noqa: ARG002 -- frames name no host
-        """A request as a frame.
+    def encode_request(self, request: bytes, authority: str) -> Encoded:  # noqa: ARG002 -- frames name no host
+        """A request as a frame; whether it may be sent twice was said when this codec was made.
 
         Args:
             request: Any bytes; a ``bytearray`` or a ``memoryview`` is copied at once, so it may change afterwards.
@@ -65,7 +66,7 @@ class Frames:
             LocalProtocolError: It is longer than ``max_frame_size``.
             TypeError: It is not bytes.
         """
-        return frame(request, self._max_frame_size)
+        return Encoded(frame(request, self._max_frame_size), self._idempotent)
 
     def go_ahead(self, request: bytes) -> bytes:  # noqa: ARG002
         """Nobody waits inside a frame."""
@@ -113,10 +114,6 @@ class Frames:
     ) -> "FrameReader":
         """A reader for the server's side of one connection."""
         return FrameReader(self._limit(max_body_size))
-
-    def is_idempotent(self, request: bytes) -> bool:  # noqa: ARG002 -- any bytes are like any others
-        """Whether requests may be sent twice."""
-        return self._idempotent
 
     def describe(self, request: bytes) -> str:
         """Its size: what its bytes mean is not known here."""

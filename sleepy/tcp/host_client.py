@@ -112,7 +112,8 @@ class HostClient(PeerClient[Q, A]):
     def _submit(self, exchange: Exchange[Q, A], now: float) -> None:
         connection = self._pool.acquire(now)
         if connection is not None:
-            self._serve(exchange, connection)
+            self._serving[connection] = exchange
+            self._send(exchange, connection)
             return
         if self._pool.enter(exchange):
             self._settle()
@@ -123,10 +124,6 @@ class HostClient(PeerClient[Q, A]):
         if patience is not None and exchange.connection is None and not self._pool.is_dialing_for(exchange):
             self._waits[exchange] = self._get_loop().call_later(patience, self._wait_is_over, exchange)
 
-    def _serve(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
-        self._serving[connection] = exchange
-        self._send(exchange, connection)
-
     def _settle(self) -> None:
         """Do what the pool decides."""
         now = self._get_loop().time()
@@ -135,7 +132,8 @@ class HostClient(PeerClient[Q, A]):
             connection.close()
         for exchange, connection in orders.serve:
             self._stop_waiting(exchange)
-            self._serve(exchange, connection)
+            self._serving[connection] = exchange
+            self._send(exchange, connection)
         for _ in range(orders.dials):
             self._dial(self._opened, self._dial_failed)
         expiry = self._pool.next_expiry(now) if self._cleaner is None else None
@@ -157,32 +155,32 @@ class HostClient(PeerClient[Q, A]):
     def received(self, connection: Connection[A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         exchange = self._serving[connection]
+        now = (self._loop or self._get_loop()).time()
+        self._succeed(exchange, message, now)
         if exchange.body is None:
-            self._finish(exchange, connection)
-        exchange.succeed(message)
+            self._finish(exchange, connection, now)
 
     def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], *, whole: bool) -> None:
-        self._deadlines.discard(exchange)
+        self._done(exchange)
         if whole:
-            self._finish(exchange, connection)
+            self._finish(exchange, connection, self._get_loop().time())
 
-    def _finish(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
+    def _finish(self, exchange: Exchange[Q, A], connection: Connection[A], now: float) -> None:
         """The answer is whole: let the connection serve again, if it can."""
         del self._serving[connection]
-        now = (self._loop or self._get_loop()).time()
-        if self._stop_sending(exchange, connection) or not self._connections[connection].keep_alive:
-            usable = False
-        else:
+        cut_short = (connection.held_up or exchange.sender is not None) and self._stop_sending(exchange, connection)
+        may_serve = not cut_short and self._connections[connection].keep_alive
+        if may_serve and self._pool.line:
             following = self._pool.pass_on(connection, now)
             if following is not None:
                 self._stop_waiting(following)
-                self._serve(following, connection)
+                self._serving[connection] = following
+                self._send(following, connection)
                 return
-            usable = self._pool.release(connection, now)
-        if not usable:
+        if not (may_serve and self._pool.release(connection, now)):
             self._pool.discard(connection)
             connection.abort()
-        if self._pool.waiting_count:
+        if self._pool.line:
             self._settle()
 
     def _lost(self, connection: Connection[A], error: Exception) -> None:

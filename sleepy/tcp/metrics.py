@@ -7,13 +7,16 @@ hundred integers. Counting costs a fraction of a microsecond, and nothing is kep
 """
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import accumulate
 
 _PER_OCTAVE = 8
 _FIRST, _LAST = -20, 20  # octaves: from 2**-20 s, a microsecond, to 2**20 s, twelve days
-_BUCKETS = (_LAST - _FIRST) * _PER_OCTAVE
-_LEAST = 2.0**_FIRST  # seconds: what is less counts as nothing
+# The longest time that each bucket counts, in seconds; what is longer than the last goes into one more.
+_BOUNDS = [
+    math.ldexp(1 + part / _PER_OCTAVE, octave) for octave in range(_FIRST, _LAST) for part in range(1, _PER_OCTAVE + 1)
+]
 
 
 class Histogram:
@@ -22,7 +25,7 @@ class Histogram:
     __slots__ = ("_buckets", "longest", "total")
 
     def __init__(self) -> None:
-        self._buckets = [0] * _BUCKETS
+        self._buckets = [0] * (len(_BOUNDS) + 1)
         self.total = 0.0
         self.longest = 0.0
 
@@ -31,9 +34,7 @@ class Histogram:
         self.total += seconds
         if seconds > self.longest:  # noqa: PLR1730 -- max() takes three times as long
             self.longest = seconds
-        mantissa, exponent = math.frexp(seconds + _LEAST)  # the sum is mantissa * 2**exponent, and 0.5 <= mantissa < 1
-        bucket = int(mantissa * 2 * _PER_OCTAVE) - _PER_OCTAVE + (exponent - 1 - _FIRST) * _PER_OCTAVE
-        self._buckets[bucket if bucket < _BUCKETS else -1] += 1
+        self._buckets[bisect_left(_BOUNDS, seconds)] += 1
 
     @property
     def count(self) -> int:
@@ -57,10 +58,9 @@ class Histogram:
         if not 0 <= share <= 1:
             raise ValueError(f"a share is from 0 to 1, not {share}")
         wanted = max(1, math.ceil(share * self.count))
-        for bucket, seen in enumerate(accumulate(self._buckets[:-1])):
+        for bound, seen in zip(_BOUNDS, accumulate(self._buckets), strict=False):
             if seen >= wanted:
-                octave, part = divmod(bucket, _PER_OCTAVE)
-                return min(math.ldexp(1 + (part + 1) / _PER_OCTAVE, octave + _FIRST), self.longest)
+                return min(bound, self.longest)
         return self.longest
 
 

@@ -33,6 +33,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from sleepy.tcp.codec import Encoded
 from sleepy.tcp.errors import LocalProtocolError, PipelineOverflow, RemoteProtocolError
 from sleepy.tcp.frames import FrameReader, Frames, frame
 
@@ -111,7 +112,7 @@ class Multiplex(Frames):
             raise ValueError(f"max_concurrent_requests of {max_concurrent_requests} would let nothing through")
         self.max_concurrent_requests = max_concurrent_requests
 
-    def encode_request(self, request: bytes, authority: str) -> bytes:  # noqa: ARG002 -- there is nothing to be done
+    def encode_request(self, request: bytes, authority: str) -> Encoded:  # noqa: ARG002 -- there is nothing to be done
         """It has no id here.
 
         Raises:

@@ -16,6 +16,7 @@ Beyond what every client to one peer promises (`sleepy.tcp.peer_client`):
 from typing import TYPE_CHECKING, Unpack
 
 from sleepy.tcp.backoff import Backoff
+from sleepy.tcp.codec import Encoded
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, RemoteError
 from sleepy.tcp.exchange import Exchange
@@ -147,12 +148,13 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         kind, _, payload = word = decode(message)
         self._backoff.succeeded()
         lane = self._lane_of[connection]
-        exchange = lane.last_word(word, self._get_loop().time())
+        now = self._get_loop().time()
+        exchange = lane.last_word(word, now)
         if exchange is None:
             return  # its caller gave up
         del self._lane_for[exchange]
         if kind is Kind.ANSWER:
-            exchange.succeed(payload)
+            self._succeed(exchange, payload, now)
         else:
             text = "the peer cancelled the call" if kind is Kind.CANCEL else payload.decode(errors="replace")
             exchange.fail(RemoteError(text))
@@ -233,8 +235,8 @@ class _Calls(Frames):
 
     __slots__ = ()
 
-    def encode_request(self, request: bytes, authority: str) -> bytes:  # noqa: ARG002 -- frames name no host
-        return encode(Kind.REQUEST, 0, request, max_size=self._max_frame_size)
+    def encode_request(self, request: bytes, authority: str) -> Encoded:  # noqa: ARG002 -- frames name no host
+        return Encoded(encode(Kind.REQUEST, 0, request, max_size=self._max_frame_size), self._idempotent)
 
     def answer_reader(self, max_body_size: int | None = None) -> "AnswerReader[bytes, bytes]":
         return _WordReader(HEAD.size + self._limit(max_body_size))

@@ -29,7 +29,7 @@ from sleepy.tcp.dialing.dials import Dials
 from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, RemoteProtocolError, RequestTimeout
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.http.http1 import Http1
-from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response
+from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response, plain_get
 from sleepy.tcp.metrics import Metrics
 from sleepy.tcp.options import PeerOptions, dialer_for
 from sleepy.tcp.streams import IncomingBody
@@ -77,6 +77,7 @@ class PeerClient(Generic[Q, A]):
         self._authority = dialer.addresses[0].authority
         self._codec = cast("Codec[Q, A]", Http1()) if codec is None else codec  # Q and A are HTTP's then
         self._closed = False
+        self._drained = asyncio.Event()  # closed, and nothing is pending
         self._ids = itertools.count()
         self._numbers = itertools.count()
         self._loop: asyncio.AbstractEventLoop | None = None  # known from the first request on
@@ -103,7 +104,7 @@ class PeerClient(Generic[Q, A]):
         timeout: float | None = None,
     ) -> Coroutine[None, None, Response]:
         """Ask with GET; see `do`."""
-        return self.do(Request("GET", url, headers), timeout=timeout)
+        return self.do(Request("GET", url, headers) if headers else plain_get(url), timeout=timeout)
 
     def post(
         self: "PeerClient[Request, Response]",
@@ -142,8 +143,8 @@ class PeerClient(Generic[Q, A]):
         except BaseException as error:
             self._give_up(exchange, error)
             raise
-        self._deadlines.discard(exchange)
-        self._note_answer(exchange, answer)
+        if self._trace is not None:
+            self._trace("request.done", id=exchange.id, **self._codec.facts(answer))
         return answer
 
     # --8<-- [end:do]
@@ -166,7 +167,8 @@ class PeerClient(Generic[Q, A]):
         except BaseException as error:
             self._give_up(exchange, error)
             raise
-        self._note_answer(exchange, response)
+        if self._trace is not None:
+            self._trace("request.done", id=exchange.id, **self._codec.facts(response))
         try:
             yield response
         finally:
@@ -177,12 +179,10 @@ class PeerClient(Generic[Q, A]):
         """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds."""
         self._closed = True
         if self._deadlines:
-            drained = asyncio.Event()
-            self._deadlines.when_empty = drained.set
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
-                    await drained.wait()
-        for exchange in self._deadlines.items:
+                    await self._drained.wait()
+        for exchange in list(self._deadlines):
             self._abandon(exchange)
             exchange.fail(ConnectionClosed("this client was closed before the answer came"))
         if self._timer is not None:
@@ -236,11 +236,9 @@ class PeerClient(Generic[Q, A]):
         if timeout is not None and timeout <= 0:
             raise RequestTimeout("queue", timeout)
         loop = self._loop or self._get_loop()
-        data = self._codec.encode_request(request, self._authority)
+        encoded = self._codec.encode_request(request, self._authority)
         # Without type arguments, which would be looked up in each call.
-        exchange: Exchange[Q, A] = Exchange(
-            next(self._ids), request, self._codec, data, loop.create_future(), loop.time()
-        )
+        exchange: Exchange[Q, A] = Exchange(request, encoded, loop.create_future(), loop.time())
         if streamed:
             exchange.streamed = True
         if timeout is not None:
@@ -251,6 +249,7 @@ class PeerClient(Generic[Q, A]):
         self.metrics.requests += 1
         self.last_use_time = exchange.asked_at
         if self._trace is not None:
+            exchange.id = next(self._ids)
             self._trace("request.queued", id=exchange.id, target=self._codec.describe(request))
         return exchange
 
@@ -262,15 +261,25 @@ class PeerClient(Generic[Q, A]):
 
     def _give_up(self, exchange: Exchange[Q, A], error: BaseException) -> None:
         self._abandon(exchange)
-        self._deadlines.discard(exchange)
+        self._done(exchange)
         self.metrics.count_failure(error, error.phase if isinstance(error, RequestTimeout) else None)
         if self._trace is not None:
             self._trace("request.failed", id=exchange.id, error=repr(error))
 
-    def _note_answer(self, exchange: Exchange[Q, A], answer: A) -> None:
-        self.metrics.latency.add((self._loop or self._get_loop()).time() - exchange.asked_at)
-        if self._trace is not None:
-            self._trace("request.done", id=exchange.id, **self._codec.facts(answer))
+    def _succeed(self, exchange: Exchange[Q, A], answer: A, now: float) -> None:
+        """Give the caller his answer, unless he has given up."""
+        if exchange.answer.done():
+            return
+        exchange.answer.set_result(answer)
+        self.metrics.latency.add(now - exchange.asked_at)
+        if exchange.body is None:
+            self._done(exchange)
+
+    def _done(self, exchange: Exchange[Q, A]) -> None:
+        """Nothing of ``exchange`` is pending any more."""
+        self._deadlines.pop(exchange, None)
+        if self._closed and not self._deadlines:
+            self._drained.set()
 
     def _dial(self, opened: Callable[[Connection[A]], None], failed: Callable[[Exception], None]) -> None:
         """Have a connection made; it is not bound to the exchange that it was started for."""
@@ -292,7 +301,7 @@ class PeerClient(Generic[Q, A]):
     def _send(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
         """Send a request, and begin to send what follows it."""
         exchange.connection = connection
-        body = self._codec.body_of(exchange.request)
+        body = self._codec.body_of(exchange.request) if exchange.follows else None
         if body is not None:
             self._send_body(exchange, connection, body)
         if exchange.streamed:
@@ -328,7 +337,7 @@ class PeerClient(Generic[Q, A]):
     def _stop_sending(self, exchange: Exchange[Q, A], connection: Connection[A]) -> bool:
         """The answer is there, or nobody wants it. True if the request has not been sent whole (promise 3)."""
         if exchange.sender is None or exchange.sender.done():
-            return connection.unsent > 0
+            return connection.held_up
         exchange.sender.cancel()
         return True
 
@@ -395,6 +404,9 @@ class PeerClient(Generic[Q, A]):
 
     def made(self, connection: Connection[A]) -> None:
         """See `sleepy.tcp.connection.Owner`; it is ours once the dial is over."""
+        transport = connection.transport
+        encrypted = transport.get_extra_info("ssl_object") is not None  # then "high" is what is too much already
+        transport.set_write_buffer_limits(high=int(encrypted))  # it is held up as soon as anything is unsent
 
     def confused(self, connection: Connection[A], error: RemoteProtocolError) -> None:
         """See `sleepy.tcp.connection.Owner`."""

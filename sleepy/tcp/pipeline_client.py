@@ -96,7 +96,7 @@ class PipelineClient(PeerClient[Q, A]):
 
     # --8<-- [start:submit]
     def _submit(self, exchange: Exchange[Q, A], now: float) -> None:
-        if exchange.streamed or self._codec.body_of(exchange.request) is not None:
+        if exchange.streamed or exchange.follows:
             raise LocalProtocolError("a pipeline carries no bodies piece by piece: use HostClient for streams")
         lane = self._pipeline.add(exchange, now)
         if lane is None:
@@ -180,11 +180,12 @@ class PipelineClient(PeerClient[Q, A]):
     def received(self, connection: Connection[A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         lane = self._lane_of[connection]
-        exchange = self._pipeline.answered(lane, (self._loop or self._get_loop()).time())
+        now = (self._loop or self._get_loop()).time()
+        exchange = self._pipeline.answered(lane, now)
         if exchange.answer.done():
             exchange.connection = None  # its caller gave up, and may not have been told yet
         else:
-            exchange.answer.set_result(message)
+            self._succeed(exchange, message, now)
         if not self._connections[connection].keep_alive:
             connection.abort()  # what was written behind its last answer goes elsewhere, not here too
             survivors, _ = self._pipeline.remove(lane, lambda _: True)  # rule 5

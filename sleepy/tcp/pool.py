@@ -67,6 +67,9 @@ class ConnectionPool(Generic[C, W]):
         max_duration: How old a connection may grow, in seconds (MaxConnDuration); None for ever.
         strategy: ``lifo`` or ``fifo`` (ConnPoolStrategy).
 
+    Attributes:
+        line: The callers in line, the first first (the keys); to be looked at, not to be changed.
+
     Raises:
         ValueError: A limit that leaves no room for anything, or an unknown strategy.
     """
@@ -91,7 +94,7 @@ class ConnectionPool(Generic[C, W]):
         self._idle: OrderedDict[C, float] = (
             OrderedDict()
         )  # those that serve nobody, and since when; in the order of release
-        self._line: OrderedDict[W, None] = OrderedDict()  # whoever gives up leaves it at once, however long it is
+        self.line: OrderedDict[W, None] = OrderedDict()  # whoever gives up leaves it at once, however long it is
         self._dialing = 0
         self.max_conns = max_conns
 
@@ -124,7 +127,7 @@ class ConnectionPool(Generic[C, W]):
     @property
     def waiting_count(self) -> int:
         """Callers in line."""
-        return len(self._line)
+        return len(self.line)
 
     # --8<-- [start:acquire]
     def acquire(self, now: float) -> C | None:
@@ -133,19 +136,19 @@ class ConnectionPool(Generic[C, W]):
         Args:
             now: The present, in seconds.
         """
-        if self._line or not self._idle:  # rule 4
+        if self.line or not self._idle:  # rule 4
             return None
-        connection = next(reversed(self._idle) if self._lifo else iter(self._idle))
-        since = self._idle[connection]
+        connection, since = self._idle.popitem(self._lifo)
         outlived = since + self._max_idle_duration <= now or self._born[connection] + self._max_duration <= now
         if outlived or connection.closing:  # rule 5; `settle` has it closed, and looks further
+            self._idle[connection] = since
+            self._idle.move_to_end(connection, self._lifo)
             return None
-        del self._idle[connection]
         return connection
 
     def enter(self, caller: W) -> bool:
         """Stand in line for a connection. True if `settle` has something to decide: there is one, or a slot for one."""
-        self._line[caller] = None
+        self.line[caller] = None
         return bool(self._idle) or self.conns_count < self._max_conns
 
     def settle(self, now: float) -> Orders[C, W]:
@@ -158,15 +161,15 @@ class ConnectionPool(Generic[C, W]):
         while self._idle and self.conns_count > self._max_conns:  # rule 1
             orders.close.append(next(iter(self._idle)))
             self.discard(orders.close[-1])
-        while self._line and self._idle:  # rule 4
+        while self.line and self._idle:  # rule 4
             connection = next(reversed(self._idle) if self._lifo else iter(self._idle))
             if connection.closing or self._outlived(connection, now):  # rule 5
                 self.discard(connection)
                 orders.close.append(connection)
             else:
                 del self._idle[connection]
-                orders.serve.append((self._line.popitem(last=False)[0], connection))
-        orders.dials = min(len(self._line) - self._dialing, self._max_conns - self.conns_count)  # rule 3
+                orders.serve.append((self.line.popitem(last=False)[0], connection))
+        orders.dials = min(len(self.line) - self._dialing, self._max_conns - self.conns_count)  # rule 3
         orders.dials = max(orders.dials, 0)
         self._dialing += orders.dials
         return orders
@@ -175,9 +178,9 @@ class ConnectionPool(Generic[C, W]):
 
     def leave(self, caller: W) -> bool:
         """A caller gave up: take him out of the line. False if he has been served already."""
-        if caller not in self._line:
+        if caller not in self.line:
             return False
-        del self._line[caller]
+        del self.line[caller]
         return True
 
     def dialed(self, connection: C, now: float) -> None:
@@ -189,11 +192,12 @@ class ConnectionPool(Generic[C, W]):
     def dial_failed(self) -> W | None:
         """A dial failed: give the caller who is to hear of it, the head of the line. None if nobody waits any more."""
         self._dialing -= 1
-        return self._line.popitem(last=False)[0] if self._line else None
+        return self.line.popitem(last=False)[0] if self.line else None
 
     def release(self, connection: C, now: float) -> bool:
         """A connection has done its work. True if it may serve again; False if it is too old, or unknown: close it."""
-        if not self._is_young(connection, now):
+        born = self._born.get(connection)
+        if born is None or now >= born + self._max_duration:
             self.discard(connection)
             return False
         self._idle[connection] = now
@@ -205,9 +209,9 @@ class ConnectionPool(Generic[C, W]):
         What `release` and `settle` would come to, in one step. None if they would not: nobody waits, or the connection may
         not serve again.
         """
-        if not self._line or self.conns_count > self._max_conns or not self._is_young(connection, now):
+        if not self.line or self.conns_count > self._max_conns or not self._is_young(connection, now):
             return None
-        return self._line.popitem(last=False)[0]
+        return self.line.popitem(last=False)[0]
 
     def discard(self, connection: C) -> bool:
         """Forget a connection, whether it was busy or idle: it is closed or about to be. False if it was unknown."""
@@ -252,7 +256,7 @@ class ConnectionPool(Generic[C, W]):
 
     def is_dialing_for(self, caller: W) -> bool:
         """Whether a dial is under way for a caller in line (rule 3: the first in line have theirs)."""
-        return caller in islice(self._line, self._dialing)
+        return caller in islice(self.line, self._dialing)
 
     def _is_young(self, connection: C, now: float) -> bool:
         born = self._born.get(connection)

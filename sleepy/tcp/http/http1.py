@@ -21,7 +21,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from email.utils import formatdate
 from functools import lru_cache
 
-from sleepy.tcp.codec import Stream
+from sleepy.tcp.codec import Encoded, Stream
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.http.content_coding import ACCEPT_ENCODING
 from sleepy.tcp.http.http1_reader import RequestReader, ResponseReader
@@ -55,8 +55,8 @@ class Http1:
         # Heads without fields of the caller's, which are the most frequent, and hold no secrets, are kept as bytes.
         self._plain_head = lru_cache(maxsize=1024)(self._make_plain_head)
 
-    def encode_request(self, request: Request, authority: str) -> bytes:
-        """A request as bytes; without its body if that is to follow (see `body_of`).
+    def encode_request(self, request: Request, authority: str) -> Encoded:
+        """A request as bytes; it may not be sent twice if its body can be read only once.
 
         Args:
             request: What is asked.
@@ -67,7 +67,9 @@ class Http1:
         """
         headers = request.headers
         if not headers.raw and not request.body and request.stream is None:
-            return self._plain_head(request.method, request.target, request.authority or authority)
+            return self._plain_head(
+                request.method, request.target, request.authority or authority, request.idempotent
+            )
         _check_request(request)
         parts = [f"{request.method} {request.target} HTTP/1.1\r\n".encode("ascii")]
         if "host" not in headers:
@@ -80,9 +82,11 @@ class Http1:
             parts += _stream_fields(headers)
         else:
             parts += _with_length(headers, request.body, needed=request.method not in _NO_BODY_MEANT)
-        if _expects_continue(request) and request.body:
+        body_waits = bool(request.body) and _expects_continue(request)
+        if body_waits:
             parts.pop()  # it follows when the peer has said that it wants it
-        return b"".join(parts)
+        streamed = request.stream is not None
+        return Encoded(b"".join(parts), request.idempotent and not streamed, follows=streamed or body_waits)
 
     def body_of(self, request: Request) -> AsyncGenerator[bytes, None] | None:
         """What follows an encoded request, piece by piece; None if nothing does."""
@@ -171,10 +175,6 @@ class Http1:
         """A reader for the server's side of one connection; see `sleepy.tcp.codec.Codec.request_reader`."""
         return RequestReader(self._max_header_size, max_body_size, begun)
 
-    def is_idempotent(self, request: Request) -> bool:
-        """Whether it may be sent twice; never if its body can be read only once."""
-        return request.idempotent and request.stream is None
-
     def describe(self, request: Request) -> str:
         """Its target."""
         return request.target
@@ -183,12 +183,12 @@ class Http1:
         """Its status."""
         return {"status": answer.status}
 
-    def _make_plain_head(self, method: str, target: str, authority: str) -> bytes:
+    def _make_plain_head(self, method: str, target: str, authority: str, idempotent: bool) -> Encoded:
         if method == "CONNECT":
             raise LocalProtocolError("CONNECT asks for a tunnel, and these clients dig none")
         length = b"" if method in _NO_BODY_MEANT else b"content-length: 0\r\n"
         start = f"{method} {target} HTTP/1.1\r\nhost: {authority}\r\n".encode("ascii")
-        return b"".join((start, self._agent, self._offer, length, b"\r\n"))
+        return Encoded(b"".join((start, self._agent, self._offer, length, b"\r\n")), idempotent)
 
 
 def _check_request(request: Request) -> None:

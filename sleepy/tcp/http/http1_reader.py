@@ -59,6 +59,18 @@ class _Current(Generic[M]):
         self.body: list[bytes] = []
 
 
+class _Known(Generic[M]):
+    """A head, the message that it began, and the sizes of head and whole message, in bytes."""
+
+    __slots__ = ("head", "head_size", "message", "size")
+
+    def __init__(self, head: bytes, body_size: int, message: M) -> None:
+        self.head = head
+        self.head_size = len(head)
+        self.size = len(head) + body_size
+        self.message = message
+
+
 class _Reader(Generic[M]):
     """Cuts the bytes of one connection into messages.
 
@@ -78,7 +90,7 @@ class _Reader(Generic[M]):
         self._buffer = bytearray()
         self._scanned = 0  # bytes of the buffer in which no head ends
         self._current: _Current[M] | None = None
-        self._known: tuple[bytes, int, M] | None = None  # a head, the length of its body, and what it means
+        self._known: _Known[M] | None = None
         self.keep_alive = True
 
     @property
@@ -94,19 +106,24 @@ class _Reader(Generic[M]):
             RemoteProtocolError: While iterating: the peer sent something else, or more than allowed. It comes behind the
                 messages that were whole before; the reader is of no more use.
         """
-        if self._known is not None and not self._buffer and self._current is None:  # rule 4
-            head, length, known = self._known
-            if len(data) == len(head) + length and data.startswith(head):
-                message = self._repeat(known, data[len(head) :], False)
-                return self._read(data) if message is None else (message,)
+        known = self._known
+        if (
+            known is not None  # rule 4
+            and len(data) == known.size
+            and data.startswith(known.head)
+            and self._current is None
+            and not self._buffer
+            and (message := self._repeat(known.message, data[known.head_size :], more=False)) is not None
+        ):
+            return (message,)
         return self._read(data)
 
     def _read(self, data: bytes) -> Iterator[M]:
-        if self._known is not None and not self._buffer and self._current is None:
+        known = self._known
+        if known is not None and self._current is None and not self._buffer:
             at, size = 0, len(data)
-            head, length, known = self._known
-            while data.startswith(head, at) and (end := at + len(head) + length) <= size:
-                message = self._repeat(known, data[end - length : end], end < size)
+            while data.startswith(known.head, at) and (end := at + known.size) <= size:
+                message = self._repeat(known.message, data[at + known.head_size : end], more=end < size)
                 if message is None:
                     break
                 yield message
@@ -175,7 +192,7 @@ class _Reader(Generic[M]):
     def _know(self, head: bytes, message: M, decoder: BodyDecoder) -> None:
         """Keep a head, if the next message with the same is read in the same way (rule 4)."""
         if isinstance(decoder, LengthDecoder) and len(head) <= _MAX_KNOWN:
-            self._known = head, decoder.length, message
+            self._known = _Known(head, decoder.length, message)
 
     def _take_head(self, grammar: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
         """Remove a head from the buffer and give it, with the groups of its match; None if it is not all there."""
@@ -303,7 +320,7 @@ class ResponseReader(_Reader[Response]):
         asked = self._asked
         if not asked or asked[0] is not _PLAINLY or self._interim:
             return None
-        del asked[0]
+        asked.popleft()
         self.keep_alive = not more or bool(asked)  # rule 2
         return Response(known.status, body, known.headers, known.reason, keep_alive=self.keep_alive)
 

@@ -33,12 +33,15 @@ class Headers:
     Args:
         lines: Names and values, in the order in which they are to be sent.
 
+    Attributes:
+        raw: The block as bytes, every line with its CR LF.
+
     Raises:
         LocalProtocolError: A name that is not a token, or a value with a line break or another control character: sent as
             it is, it could be read as a second field or a second message (RFC 9110, section 5.5).
     """
 
-    __slots__ = ("_lines", "_raw")
+    __slots__ = ("_lines", "raw")
 
     def __init__(self, lines: HeaderLines = ()) -> None:
         pairs = tuple(lines.items() if isinstance(lines, Mapping) else lines)
@@ -46,24 +49,19 @@ class Headers:
         for name, value in pairs:
             if not (_TOKEN.fullmatch(name) and _VALUE.fullmatch(value)):
                 raise LocalProtocolError(f"the field {name!r}: {value!r} has characters that may not be sent")
-        self._raw = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in pairs)
+        self.raw = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in pairs)
 
     @classmethod
     def received(cls, raw: bytes) -> "Headers":
         """Keep a block of lines that was already found to be well-formed; each line ends in CR LF."""
         headers = cls.__new__(cls)
-        headers._lines, headers._raw = None, raw  # noqa: SLF001 -- its own
+        headers._lines, headers.raw = None, raw  # noqa: SLF001 -- its own
         return headers
-
-    @property
-    def raw(self) -> bytes:
-        """The block as bytes, every line with its CR LF."""
-        return self._raw
 
     def items(self) -> tuple[tuple[str, str], ...]:
         """Every line's name and value, in order."""
         if self._lines is None:
-            lines = self._raw.decode("latin-1").split("\r\n")[:-1]
+            lines = self.raw.decode("latin-1").split("\r\n")[:-1]
             cut = (line.partition(":") for line in lines)
             self._lines = tuple((name, value.strip(" \t")) for name, _, value in cut)
         return self._lines
@@ -194,6 +192,12 @@ class Request:
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.url}>"
+
+
+@lru_cache(maxsize=1024)
+def plain_get(url: str) -> Request:
+    """A request for a URL and nothing more, which is most of what is asked: made once, and not changed by anybody."""
+    return Request("GET", url)
 
 
 class Response:

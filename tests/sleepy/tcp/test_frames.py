@@ -43,7 +43,7 @@ def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
 
 @given(messages=messages, cuts=cuts)
 def test_messages_arrive_as_they_were_sent_wherever_the_stream_is_cut(messages: list[bytes], cuts: list[int]) -> None:
-    stream = b"".join(codec.encode_request(message, "") for message in messages)
+    stream = b"".join(codec.encode_request(message, "").data for message in messages)
     assert stream == frames(*messages)
     reader = codec.request_reader()
     assert [message for piece in pieces(stream, cuts) for message in reader.feed(piece)] == messages
@@ -74,14 +74,14 @@ def test_nothing_is_a_message_too() -> None:
     ],
 )
 def test_whatever_holds_bytes_can_be_sent(message: Any) -> None:
-    assert codec.encode_request(message, "") == frames(b"abcd")
+    assert codec.encode_request(message, "").data == frames(b"abcd")
     assert codec.describe(message) == "4 bytes"
 
 
 @pytest.mark.parametrize("message", ["text", 4, None, ["a"]])
 def test_what_is_not_bytes_is_refused_in_plain_words(message: Any) -> None:
     for encode in (
-        lambda: codec.encode_request(message, ""),
+        lambda: codec.encode_request(message, "").data,
         lambda: codec.encode_answer(message, b"", keep_alive=True),
     ):
         with pytest.raises(TypeError, match=f"a frame carries bytes, not {type(message).__name__}: encode it"):
@@ -93,7 +93,7 @@ def test_what_is_not_bytes_is_refused_in_plain_words(message: Any) -> None:
 
 def test_a_message_above_the_limit_is_not_sent() -> None:
     small = Frames(max_frame_size=5)
-    assert small.encode_request(b"12345", "") == frames(b"12345")
+    assert small.encode_request(b"12345", "").data == frames(b"12345")
     with pytest.raises(LocalProtocolError, match="6 bytes, max_frame_size allows 5"):
         small.encode_request(b"123456", "")
     with pytest.raises(LocalProtocolError, match="6 bytes"):
@@ -240,8 +240,8 @@ def test_the_end_completes_nothing() -> None:
 
 
 def test_whether_requests_may_be_repeated_is_for_the_caller_to_say() -> None:
-    assert not Frames().is_idempotent(b"")
-    assert Frames(idempotent=True).is_idempotent(b"")
+    assert not Frames().encode_request(b"", "").idempotent
+    assert Frames(idempotent=True).encode_request(b"", "").idempotent
 
 
 # Over the clients and the server
