@@ -21,7 +21,7 @@ from typing import Final, Protocol, Self
 from sleepy.udp import connection_events as events
 from sleepy.udp.address import Address
 from sleepy.udp.channels.config import QueueFull
-from sleepy.udp.connection_errors import ClosedByPeer, ClosedLocally, ConnectionClosed
+from sleepy.udp.connection_errors import ClosedByPeer, ClosedLocally, ConnectionClosed, WentAway
 from sleepy.udp.connection_statistics import ConnectionStatistics
 from sleepy.udp.streams import Streams
 from sleepy.udp.switchboard import Line
@@ -171,15 +171,15 @@ class Peer:
         return message
 
     async def messages(self, channel: int = 0) -> AsyncIterator[bytes]:
-        """The messages of a channel, until one of the two sides closes the connection.
+        """The messages of a channel, until one of the two sides leaves; `error` says which, and why.
 
         Raises:
-            ConnectionClosed: It ended in another way; the subclass says how.
+            ConnectionClosed: Nobody left, but it ended: by silence, or by a breach of the protocol.
         """
         while True:
             try:
                 message = await self.receive(channel)
-            except (ClosedByPeer, ClosedLocally):
+            except (ClosedByPeer, ClosedLocally, WentAway):
                 return
             yield message
 

@@ -292,7 +292,6 @@ class StreamTransport(asyncio.Transport):
 
     def on_connection_closed(self, error: ConnectionClosed) -> None:
         """No more will come or go; that is an error, unless all has come and gone already."""
-        self._pull()
         self._lose(None if self._eof_seen and self._all_arrived() else error)
 
     def _push_soon(self) -> None:

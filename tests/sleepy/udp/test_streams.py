@@ -220,6 +220,58 @@ def test_who_closes_takes_no_more() -> None:
     between(alice, serve)
 
 
+def test_who_speaks_first_after_the_other_has_closed_learns_it() -> None:
+    """Rule 3: not before; with nothing to say, closing is no error."""
+
+    async def alice(peer: Peer) -> None:
+        for _ in range(2):
+            _, writer = await peer.open_stream()
+            writer.close()
+            await writer.wait_closed()
+        await asyncio.sleep(5)
+
+    async def serve(peer: Peer) -> None:
+        _, silent = await peer.accept_stream()
+        _, talker = await peer.accept_stream()
+        await asyncio.sleep(2)
+        silent.close()
+        await silent.wait_closed()
+        assert not talker.is_closing()
+        talker.write(b"is there anybody?")
+        await asyncio.sleep(0)
+        assert isinstance(await outcome(talker.drain()), ConnectionResetError)
+
+    between(alice, serve)
+
+
+def test_accepting_needs_room_too() -> None:
+    """Rule 1: the answer is a block of ours; while we have too many of them open the call waits."""
+
+    async def alice(peer: Peer) -> None:
+        reader, writer = await peer.open_stream()
+        writer.write(b"question")
+        for _ in range(MAX_BLOCKS):
+            await copy_back(peer)
+        assert await reader.read() == b"answer"
+        writer.close()
+
+    async def serve(peer: Peer) -> None:
+        streams = [await peer.open_stream() for _ in range(MAX_BLOCKS)]
+        accepting = asyncio.create_task(peer.accept_stream())
+        await asyncio.sleep(2)
+        assert not accepting.done()
+        for own_reader, own_writer in streams:
+            own_writer.write_eof()
+            assert await own_reader.read() == b""
+            own_writer.close()
+        reader, writer = await accepting
+        assert await reader.readexactly(8) == b"question"
+        writer.write(b"answer")
+        writer.close()
+
+    between(alice, serve)
+
+
 @pytest.mark.parametrize("accepting", [True, False])
 def test_as_many_streams_as_blocks(accepting: bool) -> None:
     """Rule 4: the next one waits until one is finished, and so does accepting it."""
