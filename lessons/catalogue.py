@@ -114,5 +114,11 @@ def find(name: str, root: Path = LESSONS) -> Lesson:
     return found[0]
 
 
+def reference(module: str, root: Path = LESSONS) -> Path | None:
+    """The page of the reference that shows a module, if there is one."""
+    pages = sorted((root / "reference").rglob("*.md"))
+    return next((page for page in pages if f"::: {module}" in page.read_text(encoding="utf-8").splitlines()), None)
+
+
 def _names(some: Sequence[Lesson]) -> str:
     return ", ".join(lesson.name for lesson in some) or "none at all"

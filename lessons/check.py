@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lessons import hints, proof, quiz
-from lessons.catalogue import LESSONS, Lesson
+from lessons.catalogue import LESSONS, Lesson, reference
 from lessons.playground.stage import picture
 
 ROOT = LESSONS.parent
@@ -91,23 +91,18 @@ def _listing(lesson: Lesson, root: Path) -> Iterator[str]:
             yield f"{path} has no section '{section}': frame it with # --8<-- [start:{section}] and [end:{section}]"
 
 
-def _module_link(lesson: Lesson, _: Path) -> Iterator[str]:
+def _module_link(lesson: Lesson, root: Path) -> Iterator[str]:
     for module in lesson.modules:
-        reference = _reference(module)
-        if f"../../{reference})" not in lesson.text and f"../../{reference}#" not in lesson.text:
-            yield f"the page shows a listing of {module} and does not link to it: add a link to ../../{reference}"
+        page = reference(module, root / "lessons")
+        link = f"../../{page.relative_to(root / 'lessons').as_posix()}" if page else ""
+        if page and f"{link})" not in lesson.text and f"{link}#" not in lesson.text:
+            yield f"the page shows a listing of {module} and does not link to it: add a link to {link}"
 
 
 def _back_link(lesson: Lesson, root: Path) -> Iterator[str]:
     for module in lesson.modules:
-        page, place = root / "lessons" / _reference(module), f"::: {module}"
-        if not page.is_file() or place not in page.read_text(encoding="utf-8").splitlines():
-            yield f"no link leads back from {module}: one is made before a line '{place}' in lessons/{_reference(module)}"
-
-
-def _reference(module: str) -> str:
-    """The page of a module."""
-    return f"reference/{module.removeprefix('sleepy.').replace('.', '/')}.md"
+        if reference(module, root / "lessons") is None:
+            yield f"no link leads back from {module}: one is made before a line '::: {module}' below lessons/reference/"
 
 
 def _lab(lesson: Lesson, _: Path) -> Iterator[str]:

@@ -37,13 +37,13 @@ def lessons_table(track: str) -> str:
 
 
 def back_links(module: str) -> str:
-    """Rule 2: from a module's page, which lies at the module's name below ``reference/``, to its lessons."""
-    up = "../" * module.count(".")
-    return "\n".join(
-        f"[Lesson: {lesson.title}]({up}{lesson.name}/index.md){{ .lesson }}"
-        for lesson in catalogue.lessons()
-        if module in lesson.modules
-    )
+    """Rule 2: from the page of a module to the lessons that show it."""
+    showing = [lesson for lesson in catalogue.lessons() if module in lesson.modules]
+    page = catalogue.reference(module) if showing else None
+    if page is None:
+        return ""
+    up = "../" * len(page.parent.relative_to(catalogue.LESSONS).parts)
+    return "\n".join(f"[Lesson: {lesson.title}]({up}{lesson.name}/index.md){{ .lesson }}" for lesson in showing)
 
 
 MAKERS: dict[str, Callable[..., str]] = {

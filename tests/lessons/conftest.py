@@ -1,6 +1,7 @@
 """The site, built once for all tests that look at it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parents[2]
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "benchmarks", "build", "out", "pyodide", "site", "*.so")
 
 
 class Build(NamedTuple):
@@ -37,3 +39,9 @@ def site(tmp_path_factory) -> Build:
         timeout=120,
     )
     return Build(folder, done.returncode, done.stderr)
+
+
+@pytest.fixture
+def repository(tmp_path) -> Path:
+    """A copy of all that the site is built from, to build another."""
+    return shutil.copytree(ROOT, tmp_path / "repository", ignore=LEFT_OUT)

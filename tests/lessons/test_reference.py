@@ -38,13 +38,3 @@ def test_every_public_name_is_told_of_on_its_packages_page(name) -> None:
     thing = getattr(import_module(package), short)
     assert f"[`{short}`][{thing.__module__}.{thing.__name__}]" in text
     assert thing.__module__ in SHOWN
-
-
-def test_a_page_leads_back_to_the_lessons_that_show_its_module() -> None:
-    for lesson in (ROOT / "lessons").glob("*/[0-9]*/index.md"):
-        for module in re.findall(
-            r'^```python title="(sleepy/[^"]+)\.py"', lesson.read_text(encoding="utf-8"), re.MULTILINE
-        ):
-            page = SHOWN[module.replace("/", ".")]
-            back = f"{lesson.parent.relative_to(ROOT / 'lessons').as_posix()}/index.md"
-            assert back in page.read_text(encoding="utf-8"), f"{page} does not lead back to {back}"

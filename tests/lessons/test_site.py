@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from lessons import catalogue
 from tests.lessons.conftest import ROOT
 
 pytestmark = pytest.mark.timeout(180)  # whichever comes first waits for the build
@@ -83,6 +84,43 @@ def test_every_link_leads_somewhere(site, pages) -> None:
             elif page_there is not None and unquote(parts.fragment) not in page_there.anchors:
                 broken.append(f"{name}: {link}: no such place on it")
     assert broken == []
+
+
+def test_a_modules_page_leads_back_to_the_lessons_that_show_it(site, pages) -> None:
+    shown = [(module, lesson.name) for lesson in catalogue.lessons() for module in lesson.modules]
+    assert shown
+    for module, lesson in shown:
+        page = catalogue.reference(module)
+        assert page is not None, module
+        name = (page.relative_to(catalogue.LESSONS).with_suffix("") / "index.html").as_posix()
+        links = {(site.folder / name).parent.joinpath(link).resolve() for link in pages[name].links}
+        assert site.folder.resolve() / lesson in links, f"{name} does not lead back to {lesson}"
+
+
+def test_the_navigation_leads_to_every_lesson(site) -> None:
+    for lesson in catalogue.lessons():
+        text = (site.folder / lesson.folder.parent.name / "index.html").read_text(encoding="utf-8")
+        navigation = text[text.index("md-nav--primary") : text.index("md-content")]
+        assert f'href="{lesson.folder.name}/"' in navigation
+
+
+def test_programs_are_told_of_every_page_in_the_navigation(site) -> None:
+    text = (site.folder / "llms.txt").read_text(encoding="utf-8")
+    told = dict(re.findall(r"^- \[[^\]]+\]\(([^)]+)\): (.+)$", text, re.MULTILINE))
+    assert len(told) == len(re.findall("^- ", text, re.MULTILINE)), "a page has no description"
+    pages = {path.parent.as_posix() for path in site.pages} - {"."}
+    left_out = {page for page in pages if not page.endswith("/instructors")} - {link.rstrip("/") for link in told}
+    assert left_out == set()
+    assert text.index("## Lessons") < text.index("## Optional") < text.index("(reference/)")
+
+
+def test_a_page_that_is_shared_says_what_it_is(site) -> None:
+    for path in site.pages:
+        text = (site.folder / path).read_text(encoding="utf-8")
+        told = dict(re.findall(r'<meta property="og:(\w+)" content="([^"]*)">', text))
+        assert told.keys() == {"type", "site_name", "title", "description"}, path  # an address only where it is known
+        assert all(told.values()), path
+        assert f"<title>{told['title']}" in text
 
 
 def test_every_page_says_what_it_is(site) -> None:
