@@ -183,6 +183,7 @@ class ConnectionPool(Generic[C, W]):
         del self.line[caller]
         return True
 
+    # --8<-- [start:dialed]
     def dialed(self, connection: C, now: float) -> None:
         """A dial succeeded: its connection joins the idle, from where `settle` gives it to the head of the line."""
         self._dialing -= 1
@@ -193,6 +194,8 @@ class ConnectionPool(Generic[C, W]):
         """A dial failed: give the caller who is to hear of it, the head of the line. None if nobody waits any more."""
         self._dialing -= 1
         return self.line.popitem(last=False)[0] if self.line else None
+
+    # --8<-- [end:dialed]
 
     def release(self, connection: C, now: float) -> bool:
         """A connection has done its work. True if it may serve again; False if it is too old, or unknown: close it."""
