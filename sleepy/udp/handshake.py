@@ -127,6 +127,11 @@ class Initiator:
             return inf
         return self._deadline if self._quiet else min(self._resend_at, self._deadline)
 
+    @property
+    def public_key(self) -> bytes | None:
+        """Who has answered us, as soon as that is proved: when our FINISH is ready to be sent."""
+        return self._session.public_key if self._session is not None else None
+
     def on_time(self, now: float) -> bytes | None:
         """What to send at ``now``, if anything (rule 1); gives up when the time is over."""
         if now < self.next_timeout:

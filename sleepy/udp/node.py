@@ -344,9 +344,13 @@ class Node:
             self._empty.set()
 
     def _on_connected(self, line: Line, dial: Dial | None) -> None:
-        peer = Peer(self, line)
         future, number = self._dials[dial] if dial in self._dials else (None, next(self._numbers))
-        self._peers[line] = peer, number
+        if line in self._peers:  # the dial found a peer that had found us
+            peer, number = self._peers[line]
+            self._backlog.pop(peer, None)
+        else:
+            peer = Peer(self, line)
+            self._peers[line] = peer, number
         if self._trace is not None:
             name = "connection.accepted" if dial is None else "connection.dialed"
             self._trace(name, connection=number, address=_text(line.address))

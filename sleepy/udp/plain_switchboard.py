@@ -8,8 +8,9 @@ Rules:
 
 1. Both sides make a connection and say hello, so it does not matter who began; two who dial each other have one
    connection.
-2. A connection counts as soon as both have heard each other (`Established`). One that does not come to that within
-   `OPENING` seconds, or within the dial's time, is given up.
+2. A connection counts as soon as we have heard the peer's hello (`Established`). One that does not come to that within
+   `OPENING` seconds, or within the dial's time, is given up. Who said hello and is not there is gone after the idle
+   timeout.
 """
 
 from collections.abc import Callable, Sequence

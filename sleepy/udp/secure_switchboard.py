@@ -11,11 +11,12 @@ Rules:
 
 1. Two dials between the same two addresses become one handshake (rule 6 of `sleepy.udp.handshake`): the dial that
    yields takes the session that the other brings about.
-2. So does a dial that expects the key which the peer has just proved, from wherever it called (behind some routers a
-   peer calls from another address than it is called at). But if we have sent our FINISH already, the peer may be in
-   the same position, so only the one with the lower key gives its own dial up.
-3. The same holds if our dial was the quicker one: for `CROSSING` seconds the session that it brought about is kept, if
-   it was to another address and our key is the higher one.
+2. Behind some routers a peer calls from another address than it is called at. So a dial also takes the session of a
+   peer that calls us and has the key which the dial expects; and it takes, when it learns the key of the peer that it
+   reached, the line that this peer has opened meanwhile.
+3. If both peers have sent their FINISH neither can know which session the other will take. So the one with the higher
+   key goes on with its own dial, and the other takes that session. If the first has come to its end by then, the
+   session that the second brought about is dropped, for `CROSSING` seconds.
 4. Else the newer session counts: who has proved a key again was started anew, or has lost its way to us. The older
    connection ends with `WentAway`.
 """
@@ -48,16 +49,16 @@ class SecureDial(Dial):
 
     Attributes:
         initiator: The handshake.
-        finishing: Whether our FINISH was sent: the peer may hold a session of this handshake.
+        began: When it began, in seconds.
         rtt: The shortest round trip of it, in seconds; None as long as none is certain.
     """
 
-    __slots__ = ("_asked", "_last", "finishing", "initiator", "rtt")
+    __slots__ = ("_asked", "_last", "began", "initiator", "rtt")
 
-    def __init__(self, address: Address, initiator: Initiator) -> None:
+    def __init__(self, address: Address, initiator: Initiator, now: float) -> None:
         super().__init__(address, initiator.expect)
         self.initiator = initiator
-        self.finishing = False
+        self.began = now
         self.rtt: float | None = None
         self._last = b""
         self._asked: float | None = None
@@ -67,7 +68,6 @@ class SecureDial(Dial):
         again = datagram == self._last  # then its answer might be to the first copy, and tells nothing (Karn's rule)
         self._asked = None if again else now
         self._last = datagram
-        self.finishing = datagram[0] == Kind.FINISH
 
     def on_answer(self, now: float) -> None:
         """What we sent was answered."""
@@ -102,7 +102,7 @@ class SecureSwitchboard(Switchboard):
         self._by_key: dict[bytes, Line] = {}
         self._dials: dict[bytes, SecureDial] = {}  # by our connection id
         self._dials_to: dict[Address, SecureDial] = {}
-        self._dials_for: dict[bytes, SecureDial] = {}  # by the key that is expected
+        self._dials_for: dict[bytes, SecureDial] = {}  # by the key that is expected, or was found
         self._dial_times: Wakeups[bytes] = Wakeups()
 
     def __len__(self) -> int:
@@ -125,7 +125,7 @@ class SecureSwitchboard(Switchboard):
         Raises:
             ValueError: ``expect`` is no public key.
         """
-        dial = SecureDial(address, Initiator(self._handshake, now=now, timeout=timeout, expect=expect))
+        dial = SecureDial(address, Initiator(self._handshake, now=now, timeout=timeout, expect=expect), now)
         self._dials[dial.initiator.connection_id] = self._dials_to[address] = dial
         if expect is not None:
             self._dials_for[expect] = dial
@@ -136,8 +136,9 @@ class SecureSwitchboard(Switchboard):
         """Nobody waits for this dial any more; nothing of it is left."""
         if isinstance(dial, SecureDial) and self._dials.pop(dial.initiator.connection_id, None) is not None:
             del self._dials_to[dial.address]
-            if dial.expect is not None and self._dials_for.get(dial.expect) is dial:
-                del self._dials_for[dial.expect]
+            public_key = dial.expect or dial.initiator.public_key
+            if public_key is not None and self._dials_for.get(public_key) is dial:
+                del self._dials_for[public_key]
             self._dial_times.discard(dial.initiator.connection_id)
 
     def _on_time(self, now: float) -> None:
@@ -181,7 +182,20 @@ class SecureSwitchboard(Switchboard):
             answer = dial.initiator.receive(datagram, now)
             if dial.initiator.ignored == ignored:
                 dial.on_answer(now)
+            public_key = dial.initiator.public_key
+            if public_key is not None and self._found(dial, public_key):
+                return
             self._go_on(dial, answer, dial.address, now)
+
+    def _found(self, dial: SecureDial, public_key: bytes) -> bool:
+        """A dial knows whom it has reached. If that peer has reached us meanwhile there is no need to go on (rule 2)."""
+        line = self._by_key.get(public_key)
+        if line is None or line.since < dial.began or not line.connection.is_open:
+            self._dials_for[public_key] = dial
+            return False
+        self.hang_up(dial)
+        self._connected(line, dial)
+        return True
 
     def _yields(self, address: Address, ephemeral: bytes) -> bool:
         """Rule 1."""
@@ -193,7 +207,7 @@ class SecureSwitchboard(Switchboard):
         ours = self._handshake.identity.public_key > session.public_key
         dial = self._dials_to.get(address) or self._dials_for.get(session.public_key)
         if dial is not None:
-            if dial.address != address and dial.finishing and ours:  # rule 2
+            if dial.address != address and dial.initiator.public_key is not None and ours:  # rule 3
                 return
             dial.initiator.adopt(session)
             self._go_on(dial, None, address, now)

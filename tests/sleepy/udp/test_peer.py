@@ -47,15 +47,15 @@ def test_send_waits_for_room_and_send_nowait_says_no() -> None:
         for number in range(100):
             await peer.send(b"%d" % number)
             sent += 1
-        with pytest.raises(QueueFull):
-            for _ in range(100):
-                peer.send_nowait(b"more")
+        refused = 0
         while True:
             try:
                 peer.send_nowait(b"end")
                 break
             except QueueFull:
+                refused += 1
                 await asyncio.sleep(0.01)
+        assert refused
 
     async def serve(peer: Peer) -> None:
         await asyncio.sleep(20)
@@ -63,8 +63,7 @@ def test_send_waits_for_room_and_send_nowait_says_no() -> None:
         assert peer.statistics.channels[0].unread_messages == 10
         got = [await peer.receive() for _ in range(100)]
         assert got == [b"%d" % number for number in range(100)]
-        while await peer.receive() != b"end":
-            pass
+        assert await peer.receive() == b"end"
 
     between(alice, serve, SMALL)
 
