@@ -53,7 +53,12 @@ class Sealer:
     __slots__ = ("_open", "_random_bytes", "_seal")
 
     def __init__(self, identity: Identity, peer: bytes, random_bytes: RandomBytes = urandom) -> None:
-        secret = identity.private_key.exchange(X25519PublicKey.from_public_bytes(peer))
+        try:
+            secret = identity.private_key.exchange(X25519PublicKey.from_public_bytes(peer))
+        except (
+            ValueError
+        ):  # it has another size, or its secrets would be zero whatever our key is (RFC 7748, section 6.1)
+            raise ValueError(f"{peer.hex()} is no public key of X25519") from None
         ours = identity.public_key
         self._seal = ChaCha20Poly1305(blake2s(LABEL + ours + peer, key=secret).digest())  # rule 1
         self._open = ChaCha20Poly1305(blake2s(LABEL + peer + ours, key=secret).digest())

@@ -38,7 +38,7 @@ The module decides and does nothing: no clock, no socket. The node whose socket 
 sends what `Traversal.take_datagrams` gives, and looks at `Traversal.take_events`.
 """
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from math import inf
 from typing import Final
 
@@ -76,6 +76,9 @@ ATTENDED_PER_SECOND: Final = 2.0
 ATTENDED_AT_ONCE: Final = 8.0
 LEG_UNUSED: Final = 60.0  # seconds
 LEG_UNBOUND: Final = 10.0  # seconds
+PRIVATE: Final = tuple(
+    map(ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+)  # RFC 1918, RFC 4193
 
 
 class Traversal:
@@ -128,7 +131,7 @@ class Traversal:
     def next_timeout(self) -> float:
         """When to call `on_time` again, in seconds."""
         conversations = min((each.next_timeout for each in self._conversations.values()), default=inf)
-        legs = min((leg.next_timeout for leg in self._legs.values()), default=inf)
+        legs = min((min(leg.next_timeout, _end(leg)) for leg in self._legs.values()), default=inf)
         return min(self._registration.next_timeout, conversations, legs)
 
     def take_datagrams(self) -> list[tuple[bytes, Address]]:
@@ -178,10 +181,11 @@ class Traversal:
             if now >= conversation.ends:
                 self._conversations.pop(conversation.name, None)
         for leg in list(self._legs.values()):
-            bind = leg.on_time(now)
-            if now - leg.used >= (LEG_UNUSED if leg.bound else LEG_UNBOUND):  # rule 6
+            if now >= _end(leg):
                 del self._legs[leg.token]
-            elif bind is not None:
+                continue
+            bind = leg.on_time(now)
+            if bind is not None:
                 self._datagrams.append((bind, leg.relay))
 
     # --8<-- [end:time]
@@ -309,7 +313,7 @@ class Traversal:
         if self.outside is None or outside is None or not self._is_plausible(outside):
             return []
         neighbours = outside[0] == self.outside[0]
-        inside = [each for each in told.inside if neighbours and ip_address(each[0]).is_private]
+        inside = [each for each in told.inside if neighbours and _is_private(each[0])]
         return [*filter(self._is_plausible, inside), outside]
 
     def _is_plausible(self, address: Address) -> bool:
@@ -368,3 +372,13 @@ class Traversal:
     def _to_server(self, datagram: bytes | None) -> None:
         if datagram is not None:
             self._datagrams.append((datagram, self._config.server))
+
+
+def _is_private(host: str) -> bool:
+    address = ip_address(host)
+    return any(address in network for network in PRIVATE)
+
+
+def _end(leg: Leg) -> float:
+    """When a way through a relay is over, unless it is used before: rule 6."""
+    return leg.used + (LEG_UNUSED if leg.bound else LEG_UNBOUND)
