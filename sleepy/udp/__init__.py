@@ -1,7 +1,12 @@
 """Reliable UDP, after reliable.io: who has what, and messages on top of it.
 
-`Endpoint` is the bottom: sequence numbers, acks, fragments, statistics, byte-compatible with reliable 1.4.0.
+`Endpoint` is the bottom: sequence numbers, acks, fragments, statistics, byte-compatible with reliable 1.4.0. It is there
+at once, and needs nothing. `open_node` is the top: messages and streams between peers that prove who they are. What belongs
+to it is imported when it is first asked for: it needs asyncio, and most of it the package ``cryptography``.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from sleepy.udp.config import EndpointConfig
 from sleepy.udp.endpoint import Endpoint, Packet, PacketTooLarge
@@ -9,17 +14,121 @@ from sleepy.udp.header import FragmentHeader, InvalidHeader, PacketHeader
 from sleepy.udp.sequence import SequenceBuffer, newer
 from sleepy.udp.statistics import Bandwidth, Counters, Statistics
 
+if TYPE_CHECKING:
+    from sleepy.udp.channels.config import ChannelConfig, Delivery, MessageTooLarge, QueueFull
+    from sleepy.udp.connection_config import ConnectionConfig
+    from sleepy.udp.connection_errors import (
+        ChannelMismatch,
+        ClosedByPeer,
+        ClosedLocally,
+        ConnectionClosed,
+        PeerProtocolError,
+        TimedOut,
+        WentAway,
+    )
+    from sleepy.udp.connection_statistics import ConnectionStatistics
+    from sleepy.udp.identity import Identity, parse_key, print_key
+    from sleepy.udp.node import Node
+    from sleepy.udp.peer import Peer
+    from sleepy.udp.plain_node import open_plain_node
+    from sleepy.udp.secure_node import open_node
+    from sleepy.udp.session import (
+        HandshakeError,
+        HandshakeTimeout,
+        Refused,
+        VersionMismatch,
+        WrongKey,
+        WrongPreSharedKey,
+    )
+
 __all__ = [
     "Bandwidth",
+    "ChannelConfig",
+    "ChannelMismatch",
+    "ClosedByPeer",
+    "ClosedLocally",
+    "ConnectionClosed",
+    "ConnectionConfig",
+    "ConnectionStatistics",
     "Counters",
+    "Delivery",
     "Endpoint",
     "EndpointConfig",
     "FragmentHeader",
+    "HandshakeError",
+    "HandshakeTimeout",
+    "Identity",
     "InvalidHeader",
+    "MessageTooLarge",
+    "Node",
     "Packet",
     "PacketHeader",
     "PacketTooLarge",
+    "Peer",
+    "PeerProtocolError",
+    "QueueFull",
+    "Refused",
     "SequenceBuffer",
     "Statistics",
+    "TimedOut",
+    "VersionMismatch",
+    "WentAway",
+    "WrongKey",
+    "WrongPreSharedKey",
     "newer",
+    "open_node",
+    "open_plain_node",
+    "parse_key",
+    "print_key",
 ]
+
+_LATER: Final = {
+    # module: what is imported from it when it is first asked for
+    "channels.config": (
+        "ChannelConfig",
+        "Delivery",
+        "MessageTooLarge",
+        "QueueFull",
+    ),
+    "connection_config": ("ConnectionConfig",),
+    "connection_errors": (
+        "ChannelMismatch",
+        "ClosedByPeer",
+        "ClosedLocally",
+        "ConnectionClosed",
+        "PeerProtocolError",
+        "TimedOut",
+        "WentAway",
+    ),
+    "connection_statistics": ("ConnectionStatistics",),
+    "identity": (
+        "Identity",
+        "parse_key",
+        "print_key",
+    ),
+    "node": ("Node",),
+    "peer": ("Peer",),
+    "plain_node": ("open_plain_node",),
+    "secure_node": ("open_node",),
+    "session": (
+        "HandshakeError",
+        "HandshakeTimeout",
+        "Refused",
+        "VersionMismatch",
+        "WrongKey",
+        "WrongPreSharedKey",
+    ),
+}
+_MODULES: Final = {name: module for module, names in _LATER.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -16,11 +16,11 @@ Rules:
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sleepy.udp import connection_events
 from sleepy.udp.address import Address
 from sleepy.udp.connection import Connection
 from sleepy.udp.connection_config import ConnectionConfig
 from sleepy.udp.connection_errors import ClosedLocally, TimedOut
+from sleepy.udp.connection_events import Closed, Established, Event
 from sleepy.udp.plain import PlainPackets, begins
 from sleepy.udp.switchboard import Dial, Line, Switchboard
 from sleepy.udp.wakeups import Wakeups
@@ -98,14 +98,14 @@ class PlainSwitchboard(Switchboard):
     def _next_timeout(self) -> float:
         return self._deadlines.next_time
 
-    def _on_events(self, line: Line, events: Sequence[connection_events.Event]) -> None:
+    def _on_events(self, line: Line, events: Sequence[Event]) -> None:
         for event in events:
             if line not in self._opening:
                 break
-            if isinstance(event, connection_events.Established):  # rule 2
+            if isinstance(event, Established):  # rule 2
                 self._deadlines.discard(line)
                 self._connected(line, self._opening.pop(line))
-            elif isinstance(event, connection_events.Closed):
+            elif isinstance(event, Closed):
                 dial = self._opening.pop(line)
                 if dial is not None:
                     self._failed(dial, event.error)

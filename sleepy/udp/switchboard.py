@@ -25,9 +25,10 @@ from math import inf
 from typing import Final, NamedTuple, TypeAlias
 
 from sleepy.errors import SleepyError
-from sleepy.udp import connection_events
 from sleepy.udp.address import Address
 from sleepy.udp.connection import Connection
+from sleepy.udp.connection_events import AddressChanged, Closed
+from sleepy.udp.connection_events import Event as ConnectionEvent
 from sleepy.udp.wakeups import Wakeups
 
 MAX_REPLIES: Final = 1024
@@ -90,7 +91,7 @@ class Happened(NamedTuple):
     """A connection has news."""
 
     line: Line
-    events: Sequence[connection_events.Event]
+    events: Sequence[ConnectionEvent]
 
 
 Event: TypeAlias = Connected | DialFailed | Happened
@@ -220,13 +221,13 @@ class Switchboard(ABC):
     def _failed(self, dial: Dial, error: SleepyError) -> None:
         self._events.append(DialFailed(dial, error))
 
-    def _on_events(self, line: Line, events: Sequence[connection_events.Event]) -> None:
+    def _on_events(self, line: Line, events: Sequence[ConnectionEvent]) -> None:
         for event in events:
-            if isinstance(event, connection_events.AddressChanged):
+            if isinstance(event, AddressChanged):
                 self._leave_address(line)
                 line.address = event.address
                 self._by_address[event.address] = line
-            elif isinstance(event, connection_events.Closed):
+            elif isinstance(event, Closed):
                 self._leave_address(line)
         self._events.append(Happened(line, events))
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,5 +24,35 @@ def test_an_example_gets_everything_across_real_sockets(name: str) -> None:
     assert EXAMPLES[name] in done.stdout
 
 
-def test_two_endpoints_need_forty_lines() -> None:
-    assert len((ROOT / "examples" / "udp_endpoints.py").read_text(encoding="utf-8").splitlines()) <= 40
+@pytest.mark.parametrize("name", ["udp_endpoints.py", "udp_chat.py"])
+def test_an_example_needs_forty_lines(name: str) -> None:
+    assert len((ROOT / "examples" / name).read_text(encoding="utf-8").splitlines()) <= 40
+
+
+def test_two_processes_chat() -> None:
+    """One prints how to call it; what is typed in each appears in the other; when one leaves, both end."""
+    command = [sys.executable, "-W", "error"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen([*command, *arguments], cwd=ROOT, env=environment, text=True, bufsize=1, **pipes)
+
+    with start("examples/udp_chat.py") as listener:
+        assert listener.stdin
+        assert listener.stdout
+        try:
+            python, *arguments = listener.stdout.readline().split()
+            assert python == "python"
+            with start(*arguments) as caller:
+                try:
+                    listener.stdin.write("is there anybody?\n")
+                    assert caller.stdout
+                    assert caller.stdout.readline() == "is there anybody?\n"
+                    assert caller.communicate("yes\n", timeout=50) == ("", "")
+                finally:
+                    caller.kill()
+            assert listener.communicate(timeout=50) == ("yes\n", "")
+            assert caller.returncode == listener.returncode == 0
+        finally:
+            listener.kill()
