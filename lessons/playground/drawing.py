@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
+from itertools import pairwise
 
 from lessons.playground.scenario import Scenario
 from lessons.playground.view import Cells, Lanes, Lives, Packet, Part, Row, Stretch, Table, View
@@ -57,15 +58,9 @@ def _part(part: Part) -> str:
 
 
 def _lanes(lanes: Lanes) -> str:
-    flying = [packet for packet in lanes.packets if packet.fate == "flying"]
-    drops = "".join(
-        f'<button type="button" data-key="drop-{escape(packet.key)}" data-act="{escape(lanes.drop)}" '
-        f'data-value="{escape(packet.key)}">{escape(packet.source)}’s {escape(packet.label)}</button>'
-        for packet in flying
-    )
     return (
         f'<section class="play-part play-lanes"><p class="play-title">{escape(lanes.title)}</p>{_picture(lanes)}'
-        + (f'<div class="play-drops"><span>Drop:</span>{drops or " nothing is in the air"}</div>' if lanes.drop else "")
+        + (_drops(lanes) if lanes.drop else "")
         + '<details class="play-table"><summary>The packets as a table</summary>'
         + _rows(
             lanes.title,
@@ -82,6 +77,24 @@ def _lanes(lanes: Lanes) -> str:
             ],
         )
         + "</details></section>"
+    )
+
+
+def _drops(lanes: Lanes) -> str:
+    """For each way between neighbours a line, so that the page does not jump: what is in the air there, to be dropped."""
+    between = [way for one, other in pairwise(lanes.hosts) for way in ((one, other), (other, one))]
+    ways: dict[tuple[str, str], str] = dict.fromkeys(between, "")
+    for packet in lanes.packets:
+        if packet.fate == "flying":
+            way = packet.source, packet.target
+            what = escape(f"Drop {packet.label}, {packet.source} to {packet.target}")
+            ways[way] = ways.get(way, "") + (
+                f'<button type="button" data-key="drop-{escape(packet.key)}" data-act="{escape(lanes.drop)}" '
+                f'data-value="{escape(packet.key)}" aria-label="{what}">{escape(packet.label)}</button>'
+            )
+    return "".join(
+        f'<div class="play-drops"><span>Drop {escape(source)} → {escape(target)}:</span>{buttons or " –"}</div>'
+        for (source, target), buttons in ways.items()
     )
 
 

@@ -209,7 +209,7 @@ class Playground(Scenario):
     def view(self) -> View:
         """The fragments, b's buffer, what became of a's packets, and the two shares of losses."""
         lanes = Lanes(
-            title="Fragments from a to b, answers from b to a",
+            title="Fragments one way, answers the other",
             hosts=("a", "b"),
             now=self.now,
             span=SPAN,

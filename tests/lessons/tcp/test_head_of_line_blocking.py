@@ -1,0 +1,140 @@
+"""The diagram of the lesson on head-of-line blocking shows what its pages say."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from lessons import catalogue
+from lessons.playground import Cells, Lanes, Lives, Packet, Table
+from lessons.playground.stage import Stage, load
+
+LESSON = catalogue.find("tcp/02")
+PAGE = " ".join(LESSON.text.split())
+INSTRUCTORS = (LESSON.folder / "instructors.md").read_text(encoding="utf-8")
+QUIET = 60  # steps until nobody waits for a dial any more
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with closing(Stage(load(LESSON.name))) as stage:
+        yield stage
+
+
+def settle(stage: Stage, **settings: float) -> None:
+    """Begin with these settings, nothing slow unless asked for, and let all dials be done."""
+    for name, value in {"one_in": 0, **settings}.items():
+        stage.change(name, value)
+    stage.reset()
+    stage.view(QUIET)
+
+
+def part(stage: Stage, kind: type, title: str = ""):
+    [found] = [one for one in stage.view(0).parts if isinstance(one, kind) and title in one.title]
+    return found
+
+
+def figures(stage: Stage) -> dict[str, tuple[str, ...]]:
+    """What the table says, of the pipeline and of the pool."""
+    return {name: tuple(values) for name, *values in part(stage, Table).rows}
+
+
+def notes(stage: Stage, client: str) -> dict[str, str]:
+    """What is said of each request."""
+    return {life.label: life.note for life in part(stage, Lives, client).lives}
+
+
+def response(stage: Stage, to: str) -> Packet:
+    """The response in the air that left the server last."""
+    return [one for one in part(stage, Lanes).packets if one.fate == "flying" and one.target == to][-1]
+
+
+def told(stage: Stage, words: str) -> str:
+    """Step until a line has these words."""
+    for _ in range(300):
+        stage.step()
+        line = stage.shown()["log"][-1]
+        if words in line:
+            return line
+    raise AssertionError(f"nothing was said of {words!r}; the last was {line}")
+
+
+def slow_one(stage: Stage) -> str:
+    """Have one, and wait until it is over; its number."""
+    stage.act("slow", "")
+    number = re.search(r"Request (\d+) comes, a slow one", told(stage, "a slow one"))[1]
+    told(stage, f"{number} is done")
+    stage.view(60)
+    return number
+
+
+def test_one_slow_response_holds_up_the_pipeline_and_not_the_pool(stage) -> None:
+    settle(stage)
+    number = slow_one(stage)
+    assert figures(stage)["held up by a slow one"] == ("9", "0")
+    assert "**Nine** on the left, as many as come in 300 ms. On the right **none**." in PAGE
+    assert figures(stage)["held up by a lost one"] == ("0", "0")
+    held = [label for label, note in notes(stage, "pipeline").items() if note.endswith("held")]
+    assert all(int(label) > int(number) for label in held)
+
+
+def test_one_lost_response(stage) -> None:
+    """The pipeline's neighbours pay for it; the pool's only itself, but longer."""
+    settle(stage)
+    for client in ("pipeline", "pool"):
+        stage.act("drop", response(stage, client).key)
+        assert "you dropped it" in stage.shown()["log"][-1]
+    number = (
+        response(stage, "pool").label if False else re.findall(r"response (\d+)", " ".join(stage.shown()["log"][-2:]))
+    )
+    assert number[0] == number[1], "they were to be the same"
+    kept = told(stage, "TCP keeps it")
+    assert f"for {number[0]} is missing (pipeline)" in kept
+    told(stage, f"response {number[0]} again (pipeline)")
+    told(stage, f"{number[0]} is done")
+    took = {"pipeline": notes(stage, "pipeline")[number[0]]}
+    line = told(stage, f"{number[0]} is done")
+    stage.view(30)
+    assert figures(stage)["held up by a lost one"] == ("4", "0")
+    assert "four of them, at a round trip of 100 ms" in PAGE
+    assert took["pipeline"] == "250 ms, lost"
+    assert "after 409 ms (pool)" in line
+    assert "250 ms there, 409 ms here" in PAGE
+    assert "250 ms in the pipeline, 409 ms in the pool" in INSTRUCTORS
+
+
+def test_a_lost_request_holds_up_those_behind_it(stage) -> None:
+    """TCP keeps requests in order as well."""
+    settle(stage)
+    stage.act(
+        "drop",
+        next(
+            one.key
+            for one in part(stage, Lanes).packets
+            if one.key.startswith("pipeline pipeline") and one.fate == "flying"
+        ),
+    )
+    stage.view(90)
+    held, pool = figures(stage)["held up by a lost one"]
+    assert int(held) >= 4
+    assert pool == "0"
+
+
+def test_more_connections_hold_up_fewer(stage) -> None:
+    settle(stage, pipeline=4)
+    slow_one(stage)
+    held, _ = figures(stage)["held up by a slow one"]
+    assert int(held) < 9
+
+
+def test_the_guard_keeps_newcomers_in_line(stage) -> None:
+    """With one connection they wait on the near side instead: what is pending there does not grow."""
+    settle(stage, guard=1, work=1000)
+    stage.act("slow", "")
+    told(stage, "a slow one")
+    stage.view(60)
+    cells: Cells = part(stage, Cells)
+    lane, line = cells.rows
+    assert lane.note == "stalled"
+    assert len(line.cells) > 3
