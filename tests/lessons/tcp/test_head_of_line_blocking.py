@@ -71,12 +71,22 @@ def slow_one(stage: Stage) -> str:
 
 def test_one_slow_response_holds_up_the_pipeline_and_not_the_pool(stage) -> None:
     settle(stage)
-    number = slow_one(stage)
+    slow_one(stage)
     assert figures(stage)["held up by a slow one"] == ("9", "0")
     assert "**Nine** on the left, as many as come in 300 ms. On the right **none**." in PAGE
     assert figures(stage)["held up by a lost one"] == ("0", "0")
-    held = [label for label, note in notes(stage, "pipeline").items() if note.endswith("held")]
-    assert all(int(label) > int(number) for label in held)
+
+
+def test_who_waits_is_drawn_hatched_and_says_for_whom(stage) -> None:
+    settle(stage)
+    stage.act("slow", "")
+    number = re.search(r"Request (\d+) comes, a slow one", told(stage, "a slow one"))[1]
+    told(stage, f"{number} is done")
+    for client, hatched in (("pipeline", True), ("pool", False)):
+        lives = part(stage, Lives, client).lives
+        waits = [one for life in lives for one in life.stretches if one.what == f"lies at the server behind {number}"]
+        assert bool(waits) is hatched
+        assert {one.tone for one in waits} <= {"open"}
 
 
 def test_one_lost_response(stage) -> None:
@@ -85,16 +95,14 @@ def test_one_lost_response(stage) -> None:
     for client in ("pipeline", "pool"):
         stage.act("drop", response(stage, client).key)
         assert "you dropped it" in stage.shown()["log"][-1]
-    number = (
-        response(stage, "pool").label if False else re.findall(r"response (\d+)", " ".join(stage.shown()["log"][-2:]))
-    )
-    assert number[0] == number[1], "they were to be the same"
+    number, other = re.findall(r"response (\d+) is lost", " ".join(stage.shown()["log"]))
+    assert number == other, "they were to be the same"
     kept = told(stage, "TCP keeps it")
-    assert f"for {number[0]} is missing (pipeline)" in kept
-    told(stage, f"response {number[0]} again (pipeline)")
-    told(stage, f"{number[0]} is done")
-    took = {"pipeline": notes(stage, "pipeline")[number[0]]}
-    line = told(stage, f"{number[0]} is done")
+    assert f"for {number} is missing (pipeline)" in kept
+    told(stage, f"response {number} again (pipeline)")
+    told(stage, f"{number} is done")
+    took = {"pipeline": notes(stage, "pipeline")[number]}
+    line = told(stage, f"{number} is done")
     stage.view(30)
     assert figures(stage)["held up by a lost one"] == ("4", "0")
     assert "four of them, at a round trip of 100 ms" in PAGE
