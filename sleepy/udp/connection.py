@@ -51,6 +51,7 @@ from sleepy.udp.preface import Preface, write_challenge, write_response
 Batch = tuple[Address, list[bytes]]
 
 CHALLENGE_SIZE: Final = 32  # bytes that a packet with a challenge may have, without its envelope
+MOST_PATIENCE: Final = 2.0  # seconds
 _CLOSE: Final = bytes([CLOSE])
 
 
@@ -196,6 +197,7 @@ class Connection(Dialogue):
     def flush(self, now: float) -> list[Batch]:
         """All that is to be sent at ``now`` (seconds): datagrams in order, by address. Runs what is due."""
         if self.finished:
+            self.next_wakeup = inf
             return []
         time = self._clock.awake(now)
         batches = self._flush_paths(time)
@@ -239,6 +241,7 @@ class Connection(Dialogue):
                 emptied = True
                 break
             datagrams.append(exchange.send(payload, tokens, time))
+        exchange.busy = self.established and (not emptied or len(datagrams) > 1)
         if exchange.ack_is_due(time):
             datagrams.append(exchange.send_ack(time))
         if self._news.wanted:
@@ -286,8 +289,8 @@ class Connection(Dialogue):
 
     @property
     def _patience(self) -> float:
-        """How long an ack may take, in seconds."""
-        return self._exchange.recovery.round_trip.patience
+        """How long an ack may take, in seconds; bounded, or leaving would take as long as a bad path wants."""
+        return min(self._exchange.recovery.round_trip.patience, MOST_PATIENCE)
 
     # ---- the end
 

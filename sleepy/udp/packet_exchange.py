@@ -16,7 +16,7 @@ Rules:
    And ids of messages rely on it (`sleepy.udp.chunks`, rule 3).
 6. A new path is unknown: window, round trip and packet size are found out anew, and what was under way on the old one counts
    as lost (RFC 9000, section 9.4).
-7. A larger size is searched for only while packets are full: who has little to say needs none.
+7. A larger size is searched for only by who has more to say than a packet holds.
 
 Sizes are those of datagrams, in bytes, without the headers of UDP and IP.
 """
@@ -40,7 +40,6 @@ from sleepy.udp.recovery import Recovery
 
 SENT_MEMORY: Final = 4096  # packets
 ANSWER_AFTER: Final = 4  # packets; who reads many at once answers them once
-NEARLY: Final = 100  # bytes that a full packet may lack of the size that the path carries
 NOTABLE_DELAY: Final = 0.001  # seconds; a shorter one is not worth 3 bytes
 _SHORTEST_HEADER: Final = 4
 _DELAY: Final = 3  # bytes that tell how long an ack was held back
@@ -94,6 +93,7 @@ class PacketExchange:
         rtt: The round trip, as the handshake measured it, in seconds; None if nobody has.
 
     Attributes:
+        busy: Whether there was more to send lately than a packet holds (rule 7).
         endpoint: The numbers and acks.
         recovery: What is under way, and the round trip.
         mtu: How large packets may be.
@@ -103,7 +103,6 @@ class PacketExchange:
         "_acks",
         "_config",
         "_envelope",
-        "_full",
         "_limit",
         "_lost_before",
         "_on_acked",
@@ -111,6 +110,7 @@ class PacketExchange:
         "_pacer",
         "_policy",
         "_spurious_before",
+        "busy",
         "endpoint",
         "mtu",
         "recovery",
@@ -149,7 +149,7 @@ class PacketExchange:
     def _search_size(self) -> None:
         self.mtu = PathMtuSearch(max(BASE, self._limit - _SPREAD))
         self._pacer = Pacer(BASE)
-        self._full = False
+        self.busy = False
 
     def agree(self, max_ack_delay: float, max_datagram: int) -> None:
         """The peer says how long it may hold an ack back, in seconds, and how large a datagram it takes."""
@@ -193,7 +193,6 @@ class PacketExchange:
         datagram = self._seal(payload, now)
         size = len(datagram)
         recovery = self.recovery
-        self._full = size >= self.mtu.size - NEARLY
         recovery.on_sent(sequence, size, now, _Sent(tokens, size, now, probed), mtu_probe=probed > 0)
         self._pacer.on_sent(size, now, recovery.controller.pacing_rate)
         return datagram
@@ -225,8 +224,11 @@ class PacketExchange:
 
     def size_probe(self, now: float) -> bytes | None:
         """A packet that finds out whether the path carries more, if that is worth while now (rule 7)."""
-        if not self._full or not self.recovery.can_send(self._limit) or not self._pacer.can_send(now):
-            return None
+        recovery = self.recovery
+        if not self.busy or recovery.probes or not recovery.can_send(self._limit) or not self._pacer.can_send(now):
+            return (
+                None  # what probes for lost packets must be small, or the two searches would hide each other's losses
+            )
         size = self.mtu.next_probe(now)
         if size is None:
             return None

@@ -26,7 +26,8 @@ Rules:
 7. While something is under way a timer runs, and what is sent is sooner or later acked or lost, whatever the peer says.
 8. A lost packet that was sent to find out how large packets may be says nothing about congestion (RFC 8899, section 3).
 9. An ack is a measure of the round trip if it is of the newest packet (an older one may have been acked before, in a header
-   that was lost), and that did not overtake the one before it (it may have come another, shorter way).
+   that was lost), and that did not overtake the one before it (it may have come another, shorter way). And no path is
+   longer than 10 seconds: then the peer was away, suspended or stopped by a debugger, and its ack says nothing of the path.
 
 Numbers are 16 bits on the wire and not wrapped here; an ack means the latest packet with its sequence.
 
@@ -54,6 +55,7 @@ MOST_TIME_THRESHOLD: Final = 2.0
 CALM_EPISODES: Final = 16  # rule 3
 PERSISTENT: Final = 3  # probe timeouts
 MOST_PROBE_TIMEOUT: Final = 10.0  # seconds
+LONGEST_ROUND_TRIP: Final = 10.0  # seconds; rule 9
 REMEMBERED: Final = 256  # packets
 
 Token = TypeVar("Token")
@@ -230,12 +232,14 @@ class Recovery(Generic[Token]):
         if newest_packet is None:
             return Outcome(acked, self.detect_lost(now), late)
         sample = None
-        if newest == self._largest_acked and newest - 1 not in self._outstanding:  # rule 9
+        away = now - newest_packet.time > LONGEST_ROUND_TRIP  # rule 9
+        if newest == self._largest_acked and newest - 1 not in self._outstanding and not away:
             sample = now - newest_packet.time
             self.round_trip.add(sample, ack_delay)
         self._backoff = self.probes = 0
         lost = self.detect_lost(now)
         rate = self._rate.on_acked(size, newest_packet.time, newest_packet.mark, now)
+        rate = 0.0 if away else rate
         self.delivery_rate = rate or self.delivery_rate
         mark = newest_packet.mark
         self.controller.on_acked(
@@ -328,7 +332,7 @@ class Recovery(Generic[Token]):
 
     def _probe_timeout(self) -> float:
         patience = self.round_trip.patience
-        return min(patience * (1 << self._backoff), max(patience, MOST_PROBE_TIMEOUT))
+        return min(patience * (1 << self._backoff), MOST_PROBE_TIMEOUT)
 
     def on_timeout(self, now: float) -> list[Token]:
         """The time of `next_timeout` has come (if it has not, nothing happens).

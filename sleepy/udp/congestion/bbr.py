@@ -13,7 +13,8 @@ Rules:
 1. The bandwidth is the greatest delivery rate of the last 10 round trips (rounds); the round trip the least of the last 10
    seconds. Samples of an application-limited sender count only if they raise the bandwidth.
 2. *Startup*: pace at 2.77 times the bandwidth, so that the rate doubles each round. The path is full when three rounds in a
-   row did not raise it by a quarter, or when one lost more than 15 %: then a queue overflows.
+   row did not raise it by a quarter, or when one lost more than 15 %: then a queue overflows. Until then the rate
+   never falls below that of the first window: a low sample (few packets, or the first after an outage) proves nothing.
 3. *Drain*: pace at the inverse, until no more than a BDP is under way: the queue that startup made is gone.
 4. *Probe bandwidth*, nearly all the time, in cycles: a phase of gain 1.25 (is there more?), until its excess is under way;
    one of 0.75, until no more than a BDP is under way (what the first queued is gone); then six round trips of gain 1. That
@@ -151,7 +152,9 @@ class Bbr:
     @property
     def pacing_rate(self) -> float:
         """Bytes per second."""
-        bandwidth = self.bandwidth or INITIAL_PACKETS * self.packet_size / min(self.rtt, INITIAL_RTT)
+        bandwidth = self.bandwidth
+        if self.state is State.STARTUP or not bandwidth:
+            bandwidth = max(bandwidth, INITIAL_PACKETS * self.packet_size / min(self.rtt, INITIAL_RTT))
         rate = self._gain * bandwidth
         if self._gain == PROBE_GAIN:  # rule 7
             rate += self._extra / self.rtt

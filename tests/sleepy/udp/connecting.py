@@ -185,7 +185,7 @@ class World:
                     arrival.time, lambda it=damaged: receiver.receive(it, source) if receiver.address == to else None
                 )
 
-    def run(self, seconds: float, *, until: Callable[[], bool] = lambda: False, most: int = 200_000) -> None:
+    def run(self, seconds: float, *, until: Callable[[], bool] = lambda: False, most: int = 30_000) -> None:
         """Let time pass; the number of things that happen has a bound, so that a timer that never rests is found."""
         end = self.now + seconds
         for _ in range(most):
