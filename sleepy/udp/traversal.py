@@ -319,8 +319,9 @@ class Traversal:
     def _is_plausible(self, address: Address) -> bool:
         """Whether a peer or relay can be there: it is no group, and our own host only if the server is on it too."""
         host = ip_address(address[0])
-        odd = not address[1] or host.is_multicast or host.is_unspecified or host.is_reserved
-        return not odd and (not host.is_loopback or ip_address(self._config.server[0]).is_loopback)
+        if host.is_loopback:
+            return bool(address[1]) and ip_address(self._config.server[0]).is_loopback
+        return bool(address[1]) and not (host.is_multicast or host.is_unspecified or host.is_reserved)
 
     def _take(self, leg: Leg | None) -> None:
         """A way to a relay."""

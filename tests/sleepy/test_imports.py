@@ -49,6 +49,7 @@ SHELLS = {
     "sleepy.udp.streams",
     "sleepy.udp.turnstile",
     "sleepy.udp.rendezvous",
+    "sleepy.udp.reachable_node",
 }
 # The simulator is an event loop, so it is the other way round: these must also work without one.
 SIMULATED = {

@@ -427,6 +427,11 @@ def test_rule_4_port_0_is_nobodys() -> None:
     assert knocked_at(hostile([want("eve", ("192.0.2.66", 0))])) == set()
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "fd00::1", "fe80::1"])
+def test_a_peer_may_be_at_every_other_address(host: str) -> None:
+    assert knocked_at(hostile([want("eve", (host, 53))])) == {(host, 53)}
+
+
 def test_rule_3_a_crowd_is_not_attended_to() -> None:
     """A server that invents askers has us knock at eight places, and at two more per second."""
     crowd = [want(str(number), ("192.0.2.66", number)) for number in range(1, 100)]
