@@ -119,16 +119,26 @@ class Playground(Scenario):
     controls = (
         Slider(name="max_conns", label="max_conns", low=1, high=8, step=1, value=4),
         Slider(name="every", label="A caller every", low=20, high=400, step=10, value=60, unit="ms"),
-        Slider(name="work", label="The server takes about", low=10, high=500, step=10, value=150, unit="ms"),
-        Slider(name="rtt", label="Round trip", low=10, high=300, step=10, value=60, unit="ms"),
+        Slider(name="work", label="The server takes about", low=10, high=500, step=10, value=160, unit="ms"),
+        Slider(name="rtt", label="Round trip", low=10, high=300, step=10, value=50, unit="ms"),
         Slider(name="loss", label="Loss, each way", low=0, high=30, step=1, value=0, unit="%"),
         Slider(name="idle", label="Idle at most", low=100, high=2000, step=100, value=600, unit="ms", restarts=True),
+        Slider(
+            name="end",
+            label="The server ends idle ones after",
+            low=100,
+            high=2000,
+            step=100,
+            value=2000,
+            unit="ms",
+            restarts=True,
+        ),
         Slider(name="wait", label="Wait at most", low=100, high=3000, step=100, value=1000, unit="ms", restarts=True),
         Switch(name="fifo", label="FIFO: take the one idle longest", restarts=True),
         Button(name="burst", label=f"{BURST} callers at once"),
         Button(name="leave", label="The last in line gives up"),
     )
-    still = 28
+    still = 32
 
     def __init__(self, settings: Mapping[str, float]) -> None:
         super().__init__(settings)
@@ -159,7 +169,7 @@ class Playground(Scenario):
     # --- the programs --------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        async with Server(self._answer, "server", 80, clock=None):
+        async with Server(self._answer, "server", 80, idle_timeout=self.settings["end"] / 1000, clock=None):
             await asyncio.Event().wait()
 
     async def _answer(self, _: Request) -> Response:

@@ -158,7 +158,7 @@ def record() -> None:
 
 # --- drawing ---------------------------------------------------------------------------------------------------------------
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 330, 64, 20, 120, 46
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 340, 60, 36, 70, 46
 
 
 def drawn() -> dict[Path, str]:
@@ -212,7 +212,7 @@ class Chart:
         for value, text in x_ticks.items():
             self.text(self.x(value), HEIGHT - BOTTOM + 18, text)
         self.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label)
-        self.text(LEFT - 8, TOP - 8, y_label, anchor="end")
+        self.text(LEFT - 8, TOP - 14, y_label, anchor="end")
 
     def curve(
         self, points: Sequence[tuple[float, float]], part: str, label: str, *, dashes: str = "", mark: str = ""
@@ -247,7 +247,7 @@ def _limits(limits: Sequence[Mapping[str, float]]) -> str:
         "ms",
     )
     chart.line(chart.x(7), TOP, chart.x(7), HEIGHT - BOTTOM, "held", dashes="4 4")
-    chart.text(chart.x(7) + 8, TOP + 12, "7 are busy on average", "held", "start")
+    chart.text(chart.x(7) + 8, chart.y(3000), "7 are busy on average", "held", "start")
     for name, part, dashes, mark in (("p99", "culprit", "6 3", "diamond"), ("p50", "moving", "", "circle")):
         chart.curve([(row["max_conns"], row[name]) for row in limits], part, name, dashes=dashes, mark=mark)
     return chart.svg()
