@@ -46,6 +46,24 @@ class PeerOptions(TypedDict, total=False):
     trace: Trace | None
 
 
+def check(options: PeerOptions) -> None:
+    """Refuse what makes no sense.
+
+    Raises:
+        ValueError: A limit that would let nothing through; the message says which.
+    """
+    for name, least in (
+        ("max_attempts", 1),
+        ("dial_timeout", 0.001),
+        ("read_timeout", 0.001),
+        ("write_timeout", 0.001),
+        ("max_response_body_size", 0),
+    ):
+        value = options.get(name)
+        if isinstance(value, int | float) and value < least:
+            raise ValueError(f"{name} is {value}; the least is {least}")
+
+
 def dialer_for(addr: str, options: PeerOptions) -> Dialer:
     """A dialer of the addresses of one peer, by those of the options that speak of dialing."""
     return Dialer(

@@ -19,7 +19,6 @@ import math
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from types import TracebackType
 from typing import Generic, Self, Unpack, cast
 
 from sleepy.tcp.codec import A, AnswerReader, Codec, Q
@@ -31,7 +30,7 @@ from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.http.http1 import Http1
 from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response, plain_get
 from sleepy.tcp.metrics import Metrics
-from sleepy.tcp.options import PeerOptions, dialer_for
+from sleepy.tcp.options import PeerOptions, check, dialer_for
 from sleepy.tcp.streams import IncomingBody
 from sleepy.tcp.traced_connection import TracedConnection, connection_for
 
@@ -64,15 +63,7 @@ class PeerClient(Generic[Q, A]):
         self._write_timeout = options.get("write_timeout")
         self._max_response_body_size = options.get("max_response_body_size")
         self._trace = options.get("trace")
-        for name, value, least in (
-            ("max_attempts", self._max_attempts, 1),
-            ("dial_timeout", options.get("dial_timeout"), 0.001),
-            ("read_timeout", self._read_timeout, 0.001),
-            ("write_timeout", self._write_timeout, 0.001),
-            ("max_response_body_size", self._max_response_body_size, 0),
-        ):
-            if value is not None and value < least:
-                raise ValueError(f"{name} is {value}; the least is {least}")
+        check(options)
         dialer = dialer_for(addr, options)
         self._authority = dialer.addresses[0].authority
         self._codec = cast("Codec[Q, A]", Http1()) if codec is None else codec  # Q and A are HTTP's then
@@ -180,26 +171,21 @@ class PeerClient(Generic[Q, A]):
         self._closed = True
         if self._deadlines:
             with suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    await self._drained.wait()
+                await asyncio.wait_for(self._drained.wait(), timeout)
         for exchange in list(self._deadlines):
             self._abandon(exchange)
             exchange.fail(ConnectionClosed("this client was closed before the answer came"))
         if self._timer is not None:
             self._timer.cancel()
         await self._dials.close()
-        connections = list(self._connections)
-        for connection in connections:
+        for connection in list(self._connections):
             connection.abort()
-        for connection in connections:
             await connection.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self.close(timeout=5.0 if kind is None else 0.0)
 
     # What a client adds:
@@ -239,8 +225,7 @@ class PeerClient(Generic[Q, A]):
         encoded = self._codec.encode_request(request, self._authority)
         # Without type arguments, which would be looked up in each call.
         exchange: Exchange[Q, A] = Exchange(request, encoded, loop.create_future(), loop.time())
-        if streamed:
-            exchange.streamed = True
+        exchange.streamed = streamed
         if timeout is not None:
             exchange.timeout = timeout
             exchange.deadline = exchange.asked_at + timeout

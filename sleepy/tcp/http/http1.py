@@ -30,6 +30,21 @@ from sleepy.trace import Value
 
 _NO_BODY_MEANT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 8.6: no length if there is none
 
+# RFC 9110, section 6.5.1: what is needed to read a message, or to decide about it, comes before its body.
+_NOT_BEHIND = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "set-cookie",
+    }
+    | {"transfer-encoding", "trailer"}
+)
+
 _UNREADABLE = Request("GET", "/")  # stands for a request that is none: its answer has a body
 
 
@@ -67,9 +82,7 @@ class Http1:
         """
         headers = request.headers
         if not headers.raw and not request.body and request.stream is None:
-            return self._plain_head(
-                request.method, request.target, request.authority or authority, request.idempotent
-            )
+            return self._plain_head(request.method, request.target, request.authority or authority, request.idempotent)
         _check_request(request)
         parts = [f"{request.method} {request.target} HTTP/1.1\r\n".encode("ascii")]
         if "host" not in headers:
@@ -91,7 +104,7 @@ class Http1:
     def body_of(self, request: Request) -> AsyncGenerator[bytes, None] | None:
         """What follows an encoded request, piece by piece; None if nothing does."""
         if request.stream is not None:
-            return _encode_stream(request.stream, request.headers)
+            return _encode_stream(request.stream, request)
         return _whole(request.body) if request.body and _expects_continue(request) else None
 
     def awaits_go_ahead(self, request: Request) -> bool:
@@ -149,7 +162,7 @@ class Http1:
             return None
         if _ends_with_connection(answer, request):
             return _as_it_is(answer.stream)
-        return _encode_stream(answer.stream, answer.headers)
+        return _encode_stream(answer.stream, answer)
 
     def can_follow(self, answer: Response, request: Request | None) -> bool:
         """Whether the end of ``answer`` can be told without closing the connection, and nobody wants it closed."""
@@ -245,9 +258,9 @@ def _told_length(headers: Headers) -> int | None:
     return int(told[0])
 
 
-async def _encode_stream(stream: AsyncIterable[bytes], headers: Headers) -> AsyncGenerator[bytes, None]:
+async def _encode_stream(stream: AsyncIterable[bytes], message: Request | Response) -> AsyncGenerator[bytes, None]:
     """The pieces of a body as they go on the wire (rule 1)."""
-    length = _told_length(headers)
+    length = _told_length(message.headers)
     sent = 0
     async for piece in stream:
         sent += len(piece)
@@ -259,11 +272,21 @@ async def _encode_stream(stream: AsyncIterable[bytes], headers: Headers) -> Asyn
         else:
             yield piece
     if length is None:
-        yield b"0\r\n\r\n"
+        yield b"0\r\n%b\r\n" % _trailers(message.trailers)
+    elif message.trailers:
+        raise LocalProtocolError("trailers follow a body in chunks only, and this one has a Content-Length")
     elif sent != length:
         raise LocalProtocolError(
             f"Content-Length says {length}, the stream has {'more' if sent > length else sent} bytes"
         )
+
+
+def _trailers(fields: Headers) -> bytes:
+    """The fields behind a body (RFC 9110, section 6.5.1)."""
+    forbidden = _NOT_BEHIND.intersection(fields)
+    if forbidden:
+        raise LocalProtocolError(f"{', '.join(sorted(forbidden))}: too late behind the body, where nobody heeds it")
+    return fields.raw
 
 
 async def _as_it_is(stream: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:

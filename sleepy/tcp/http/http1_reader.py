@@ -31,6 +31,7 @@ from sleepy.tcp.http.messages import TOKEN, VALUE, Headers, Request, Response
 _FIELDS = f"(?:{TOKEN}:{VALUE}\r\n)*+"
 _RESPONSE = re.compile(f"HTTP/1\\.([01]) ([1-5][0-9][0-9])(?: ({VALUE}))?\r\n({_FIELDS})".encode("latin-1"))
 _REQUEST = re.compile(f"({TOKEN}) ([\x21\x22\x24-\x7e]++) HTTP/1\\.([01])\r\n({_FIELDS})".encode("latin-1"))
+_OTHER_VERSION = re.compile(rb"[^ \r\n]++ [^ \r\n]++ HTTP/(?!1\.[01])[0-9]\.[0-9]\r\n")
 # The fields that decide about the connection, wherever they stand in the block.
 _CONTROL = re.compile(
     rb"^(content-length|transfer-encoding|connection|host|expect):([^\r]*)", re.IGNORECASE | re.MULTILINE
@@ -205,7 +206,8 @@ class _Reader(Generic[M]):
             return None
         match = grammar.fullmatch(self._buffer, 0, end)
         if match is None:
-            raise RemoteProtocolError(f"{bytes(self._buffer[:80])!r} is not the head of a message")
+            status = 505 if _OTHER_VERSION.match(self._buffer) else 400
+            raise RemoteProtocolError(f"{bytes(self._buffer[:80])!r} is not the head of a message", status=status)
         groups = tuple(bytes(group or b"") for group in match.groups())
         head = bytes(self._buffer[: end + 2])
         del self._buffer[: end + 2]

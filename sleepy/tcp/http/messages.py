@@ -139,7 +139,7 @@ class Request:
         authority: Host and port that an absolute URL names; empty if the URL is only path and query.
         version: On a received request, ``HTTP/1.1`` or ``HTTP/1.0``.
         keep_alive: On a received request, whether the peer will send another on the same connection.
-        trailers: On a received request, the fields behind a chunked body.
+        trailers: The fields behind a body in chunks. They go out when a ``stream`` has ended, so they may be set until then.
 
     Raises:
         LocalProtocolError: The method is not a token, the URL cannot be asked for, or there are two bodies.
@@ -211,7 +211,7 @@ class Response:
         reason: The phrase behind the status; the usual one unless given.
         keep_alive: Whether the connection may serve another request after this answer. A handler that sets it to False
             makes the server say ``Connection: close``.
-        trailers: On a received response, the fields behind a chunked body.
+        trailers: The fields behind a body in chunks. They go out when a ``stream`` has ended, so they may be set until then.
         version: On a received response, the version of HTTP that it came in: ``HTTP/1.1`` or ``HTTP/1.0``.
     """
 

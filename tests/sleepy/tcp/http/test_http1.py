@@ -1,5 +1,6 @@
 """`sleepy.tcp.http.http1`: messages as bytes and back, its three rules, and what is refused."""
 
+import re
 import tracemalloc
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -66,9 +67,10 @@ def test_the_callers_fields_stand() -> None:
 
 def test_an_absolute_url_names_the_host() -> None:
     """RFC 9110, section 7.2."""
-    assert b"\r\nhost: example.org:81\r\n" in CODEC.encode_request(
-        Request("GET", "http://example.org:81/"), "10.0.0.1:80"
-    ).data
+    assert (
+        b"\r\nhost: example.org:81\r\n"
+        in CODEC.encode_request(Request("GET", "http://example.org:81/"), "10.0.0.1:80").data
+    )
 
 
 def test_no_user_agent_if_none_is_wanted() -> None:
@@ -427,6 +429,7 @@ def test_who_keeps_a_connection(version: str, connection: list[str], kept: bool)
 
 # Rule 3: what is not surely a message is not one
 
+OTHER_VERSION = re.compile(rb"^\S+ \S+ HTTP/(0\.9|1\.2|2\.0)\r\n")
 GOOD_REQUEST = head("GET / HTTP/1.1", "host: x")
 GOOD_RESPONSE = head("HTTP/1.1 200 OK", "content-length: 0")
 
@@ -491,7 +494,7 @@ def test_rule_3_requests_that_can_be_read_in_two_ways_are_refused(data: bytes) -
     for pieces in ([data], each_byte(data)):
         with pytest.raises(RemoteProtocolError) as refused:
             requests(*pieces)
-        assert refused.value.status == 400
+        assert refused.value.status == (505 if OTHER_VERSION.search(data) else 400)
     reader = CODEC.request_reader()
     stream = reader.feed(GOOD_REQUEST + data + GOOD_REQUEST)
     assert next(stream).method == "GET"
@@ -715,3 +718,52 @@ def test_an_answer_says_in_which_version_it_came() -> None:
         data = head(f"{version} 200 OK", "connection: keep-alive", "content-length: 0")
         reader = asked(GET, GET)
         assert [response.version for _ in range(2) for response in reader.feed(data)] == [version] * 2
+
+
+# Trailers: fields behind a body in chunks
+
+
+def with_trailers(message: Request | Response, trailers: Headers) -> Any:
+    """A message whose stream sets its trailers with its last piece."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abc"
+        message.trailers = trailers
+
+    message.stream = pieces()
+    return message
+
+
+async def whole(head: bytes, body: AsyncIterator[bytes] | None) -> bytes:
+    assert body is not None
+    return head + b"".join([piece async for piece in body])
+
+
+async def test_trailers_that_a_stream_has_found_out_follow_it_and_are_read() -> None:
+    sums = Headers([("checksum", "42"), ("X-Took", "1 s")])
+    request = with_trailers(Request("POST", "/"), sums)
+    data = await whole(CODEC.encode_request(request, "c").data, CODEC.body_of(request))
+    assert data.endswith(b"3\r\nabc\r\n0\r\nchecksum: 42\r\nX-Took: 1 s\r\n\r\n")
+    (read,) = requests(data)
+    assert (read.body, read.trailers) == (b"abc", sums)
+    answer = with_trailers(Response(), sums)
+    data = await whole(CODEC.encode_answer(answer, read, keep_alive=True), CODEC.body_of_answer(answer, read))
+    (response,) = responses(data)
+    assert (response.body, response.trailers) == (b"abc", sums)
+
+
+@pytest.mark.parametrize(
+    ("headers", "trailers", "complaint"),
+    [
+        ({}, {"Content-Length": "3"}, "content-length: too late"),
+        ({}, {"x": "y", "Transfer-Encoding": "chunked", "Host": "h"}, "host, transfer-encoding: too late"),
+        ({"content-length": "3"}, {"x": "y"}, "in chunks only"),
+    ],
+)
+async def test_trailers_that_nobody_would_heed_are_not_sent(
+    headers: dict[str, str], trailers: dict[str, str], complaint: str
+) -> None:
+    """RFC 9110, section 6.5.1."""
+    request = with_trailers(Request("POST", "/", headers), Headers(trailers))
+    with pytest.raises(LocalProtocolError, match=complaint):
+        await whole(CODEC.encode_request(request, "c").data, CODEC.body_of(request))
