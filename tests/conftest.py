@@ -2,7 +2,10 @@
 
 import signal
 
+import pytest
 from hypothesis import settings
+
+from tests.labs.worlds import netem_visit
 
 # How long one example takes says more about the machine's other work than about ours; pytest's timeout bounds the whole.
 settings.register_profile("sleepy", deadline=None)
@@ -12,3 +15,15 @@ settings.load_profile("sleepy")
 # press Ctrl-C on a program of theirs.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What happens in the virtual machine is asked for last: it works beside the tests of the library, for minutes."""
+    items.sort(key=lambda item: item.get_closest_marker("vm") is not None)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Behind the labs' tests, which measure time, the virtual machine may begin."""
+    if item.nodeid.startswith("tests/sleepy/") and item.session.items[-1].get_closest_marker("vm"):
+        netem_visit.begin()
