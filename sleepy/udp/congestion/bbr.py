@@ -60,6 +60,9 @@ LOSS_TOLERANCE: Final = 0.15
 EXTRA: Final = 14  # packets; rule 7
 LOSS_PACKETS: Final = 6  # fewer lost packets are chance
 LEAST_PACKETS: Final = 4
+LEAST_RATE: Final = (
+    2  # packets per second: an outage can make the samples absurd, and who sends nothing finds nothing out
+)
 INITIAL_RTT: Final = 0.1  # seconds; before the first sample only
 LEAST_RTT: Final = 1e-6  # seconds; a loopback's clock may show none
 
@@ -158,7 +161,7 @@ class Bbr:
         rate = self._gain * bandwidth
         if self._gain == PROBE_GAIN:  # rule 7
             rate += self._extra / self.rtt
-        return max(rate, 1.0)
+        return max(rate, LEAST_RATE * self.packet_size)
 
     @property
     def _extra(self) -> int:
