@@ -1,12 +1,13 @@
 """The rules of sleepy/udp/peer.py: how a program waits for a peer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
 from sleepy import sim
+from sleepy.udp import connection_events as events
 from sleepy.udp.channels.config import ChannelConfig, Delivery, MessageTooLarge, QueueFull
 from sleepy.udp.connection_errors import ClosedByPeer, ClosedLocally, PeerProtocolError, WentAway
 from sleepy.udp.node import Node
@@ -80,6 +81,99 @@ def test_those_who_wait_to_send_are_served_in_order() -> None:
         assert [await peer.receive() for _ in range(50)] == [b"%d" % number for number in range(50)]
 
     between(alice, serve, SMALL)
+
+
+def finishes_at_once(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    """Whether it runs to its end without waiting; if not it is dropped."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return True
+    coroutine.close()
+    return False
+
+
+def test_who_comes_late_does_not_overtake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule 2: when there is a message, or room, again, and the one who waits has been woken but has not run yet."""
+    on_events = Peer.on_events
+    moments: list[str] = []
+
+    def at_that_moment(peer: Peer, happened: Sequence[events.Event]) -> None:
+        on_events(peer, happened)
+        for event in happened:
+            if isinstance(event, events.MessagesArrived) and peer._receiving:
+                moments.append("message")
+                assert not finishes_at_once(peer.receive())
+            elif isinstance(event, events.RoomAgain):
+                moments.append("room")
+                assert not finishes_at_once(peer.send(b"late"))
+
+    monkeypatch.setattr(Peer, "on_events", at_that_moment)
+
+    async def alice(peer: Peer) -> None:
+        for number in range(21):
+            await peer.send(b"%d" % number)
+        await asyncio.sleep(1)
+
+    async def serve(peer: Peer) -> None:
+        await asyncio.sleep(2)
+        assert [await peer.receive() for _ in range(21)] == [b"%d" % number for number in range(21)]
+
+    between(alice, serve, SMALL)
+    assert set(moments) == {"message", "room"}
+
+
+def test_reading_alone_lets_the_peer_go_on() -> None:
+    """Rule 1: what is read makes room on the other side, though nothing is sent here, and nobody asks."""
+
+    async def alice(peer: Peer) -> None:
+        loop = asyncio.get_running_loop()
+        for _ in range(20):
+            await peer.send(b"x")
+        begin = loop.time()
+        await peer.send(b"y")
+        assert loop.time() - begin < 5.1
+
+    async def serve(peer: Peer) -> None:
+        await asyncio.sleep(5)
+        for _ in range(10):
+            assert peer.receive_nowait() == b"x"
+        await peer.wait_closed()
+
+    between(alice, serve, SMALL)
+
+
+def test_what_is_sent_or_closed_leaves_at_once() -> None:
+    """Nothing waits for another reason to send."""
+
+    async def alice(peer: Peer) -> None:
+        await asyncio.sleep(5)
+        peer.send_nowait(b"%f" % peer._owner.now())
+        await asyncio.sleep(5)
+        await peer.send(b"%f" % peer._owner.now())
+        await asyncio.sleep(5)
+        await peer.close(f"{peer._owner.now()}", drain=100)
+
+    async def serve(peer: Peer) -> None:
+        for _ in range(2):
+            sent = float(await peer.receive())
+            assert peer._owner.now() - sent < 0.03
+        await peer.wait_closed()
+        assert isinstance(peer.error, ClosedByPeer)
+        assert peer._owner.now() - float(peer.error.reason) < 0.03
+
+    between(alice, serve)
+
+
+def test_streams_after_the_end() -> None:
+    """A peer that never had a stream says why there is none any more."""
+
+    async def alice(peer: Peer) -> None:
+        await peer.close()
+        assert isinstance(await outcome(peer.accept_stream()), ClosedLocally)
+        assert isinstance(await outcome(peer.open_stream()), ClosedLocally)
+
+    between(alice, idle)
 
 
 def test_those_who_wait_to_receive_are_served_in_order() -> None:
@@ -270,18 +364,20 @@ def test_a_message_need_not_arrive_after_its_lifetime() -> None:
 
     async def alice(here: Node) -> None:
         async with await call(here) as peer:
+            await asyncio.sleep(20)  # a lifetime counts from now, not from the beginning of the world
             network.cut("alice", "bob", at=network.now, until=network.now + 3)
             await asyncio.sleep(0.1)
             await peer.send(b"short", lifetime=1.0)
             peer.send_nowait(b"also short", lifetime=1.0)
-            await peer.send(b"long", lifetime=20.0)
+            await peer.send(b"long", lifetime=15.0)
+            peer.send_nowait(b"as long", lifetime=15.0)
             await asyncio.sleep(10)
             await peer.send(b"end")
 
     async def serve(there: Node) -> None:
         peer = await there.accept()
         messages = [message async for message in peer]
-        assert messages == [b"long", b"end"]
+        assert sorted(messages) == [b"as long", b"end", b"long"]
 
     play(network, ("bob", bob(**options), serve), ("alice", node(**options), alice))
 
