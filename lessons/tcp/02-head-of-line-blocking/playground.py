@@ -45,7 +45,7 @@ HEADERS = 40  # bytes of IP and TCP before it
 RATE = 2e6  # bits per second
 BURST = 6  # requests at once
 SPAN, LIVES_SPAN = 0.26, 0.7  # seconds in the pictures
-SHOWN, SHOWN_PENDING = 12, 9  # requests in a picture, and in a row
+SHOWN, SHOWN_PENDING = 13, 9  # requests in a picture, and in a row
 TICK = 1e-6  # seconds; who waits no longer does not wait
 NAMES = {"pi": "pipeline", "po": "pool"}  # as long as each other, so that both clients' segments travel alike
 NUMBER = re.compile(rb"^(?:GET /p[io]/|x-request: )(\d+)", re.MULTILINE)
@@ -62,6 +62,7 @@ class Course:
     sent: float | None = None
     at_server: float | None = None
     begun: float | None = None
+    made: float | None = None
     answered: float | None = None
     arrived: float | None = None
     done: float | None = None
@@ -84,7 +85,8 @@ class Course:
             (self.asked, self.sent, "waits for a connection", "", "open"),
             (self.sent, self.at_server, "is on its way to the server", "", "plain"),
             (self.at_server, self.begun, f"lies at the server {behind}", behind, "open"),
-            (self.begun, self.answered, "the server works on it", "works", "yes"),
+            (self.begun, self.made, "the server works on it", "works", "yes"),
+            (self.made, self.answered, "its response waits for TCP’s window", "", "plain"),
             (self.answered, self.arrived, "its response is on its way back", "", "plain"),
             (self.arrived, self.done, f"its response lies in the kernel {behind}", behind, "open"),
         )
@@ -123,7 +125,7 @@ class Playground(Scenario):
         Button(name="slow", label="The next one is slow"),
         Button(name="burst", label=f"{BURST} requests at once"),
     )
-    still = 120
+    still = 103
 
     def __init__(self, settings: Mapping[str, float]) -> None:
         super().__init__(settings)
@@ -165,6 +167,7 @@ class Playground(Scenario):
         if course.work:
             self.world.tell(f"The server begins {course.number} ({NAMES[short]}), which takes {_ms(course.work)}.")
             await asyncio.sleep(course.work)
+        course.made = self.world.now
         return Response(200, BODY, {"x-request": f"{course.number:04d}"})
 
     async def _callers(self, name: str) -> None:
