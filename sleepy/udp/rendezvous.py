@@ -1,7 +1,7 @@
 """The rendezvous server as a program: ``python -m sleepy.udp.rendezvous``.
 
 One UDP socket, and `sleepy.udp.introductions` behind it, which decides everything. It has to run where every peer can reach
-it: on a host with a public address. It needs little: a registered peer costs about two kilobytes and a datagram every 15
+it: on a host with a public address. It needs little: a registered peer costs about five kilobytes and a datagram every 15
 seconds; relaying, if it is allowed, costs what is relayed.
 """
 

@@ -280,8 +280,6 @@ def encode_cookie(question: bytes, cookie: bytes) -> bytes:
 
 def decode_cookie(question: bytes, datagram: bytes) -> bytes | None:
     """The cookie, if the COOKIE answers this question (rule 3)."""
-    if len(datagram) != 1 + COOKIE + _BINDING:
-        return None
     cookie = datagram[1 : 1 + COOKIE]
     return cookie if compare_digest(datagram[1 + COOKIE :], _binding(question, cookie)) else None
 

@@ -49,6 +49,8 @@ def test_two_meet_if_datagrams_pass() -> None:
     ((answer, _),) = alice.receive(knock, B)
     bob.receive(answer, A)
     assert bob.path == A
+    assert [to for _, to in alice.receive(probe(99), ELSEWHERE)] == [ELSEWHERE]  # rule 6: answered, and no more
+    assert alice.add(("192.0.2.3", 4444)) == []
 
 
 def test_rule_1_only_the_peer_knocks_and_answers() -> None:

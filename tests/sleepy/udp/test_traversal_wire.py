@@ -133,3 +133,37 @@ def test_rule_4_holds_for_those_who_have_the_key_too(text: bytes) -> None:
     head = bytes([wire.Kind.PROBE]) + bytes(8)
     probe = wire.decode_probe(SERVER_SIDE, CLIENT_SIDE.seal(head, text))
     assert probe is None or len(text) == 5
+
+
+def test_rule_1_a_request_of_another_size_is_none() -> None:
+    datagram = wire.encode_request(CLIENT.public_key, CLIENT_SIDE, wire.Register(1, ()))
+    assert wire.request_parts(datagram) is not None
+    assert wire.request_parts(datagram[:-1]) is None
+    assert wire.request_parts(datagram + b".") is None
+
+
+ADDRESS = ("192.0.2.1", 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "size", "body", "inside"),
+    [(1, 40, 40, 4), (0, 40, 40, 4), (7, 40, 40, 4), (1, 41, 41, 4), (1, 40, 39, 4), (1, 40, 40, 5), (1, 40, 41, 4)],
+)
+def test_rule_4_messages_beyond_the_limits_are_none(code: int, size: int, body: int, inside: int) -> None:
+    """But for the first and the last, which carries padding; a client or a server with the key can write them all."""
+    message = bytes([code]) + bytes(8) + bytes([size]) + bytes(body)
+    addresses = inside * wire.pack_address(ADDRESS)
+    head = bytes([wire.Kind.NOTICE])
+    told = SERVER_SIDE.seal(
+        head, b"\2" + bytes(32) + wire.pack_address(ADDRESS) + bytes([inside]) + addresses + message
+    )
+    good = (code, size, inside) == (1, 40, 4) and body >= 40
+    assert (wire.decode_notice(CLIENT_SIDE, told) is not None) is good
+    head = bytes([wire.Kind.REQUEST]) + CLIENT.public_key + bytes(16)
+    room = wire.REQUEST_SIZE - len(CLIENT_SIDE.seal(head, b""))
+    text = (b"\2" + bytes(32) + message)[:room]
+    tell = wire.decode_request(SERVER_SIDE, CLIENT_SIDE.seal(head, text))
+    assert (tell is not None) is ((code, size) == (1, 40) and body >= 40)
+    register = b"\1" + bytes(4) + bytes([inside]) + addresses
+    request = wire.decode_request(SERVER_SIDE, CLIENT_SIDE.seal(head, register.ljust(room, b"\0")))
+    assert (request is not None) is (inside <= 4)
