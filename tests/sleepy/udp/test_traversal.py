@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleepy import sim
+from sleepy.udp import punching
 from sleepy.udp.address import Address
 from sleepy.udp.relay import Relay
 from sleepy.udp.sealing import Sealer
@@ -61,6 +62,13 @@ def test_every_pair_of_nats(one: str, other: str) -> None:
     direct = other in DIRECT[one]
     assert bool(port) is direct
     assert host.startswith("relay-") is not direct
+
+
+def test_the_table_of_the_theory_is_this_one() -> None:
+    rows = [line.strip("|").split("|") for line in (punching.__doc__ or "").splitlines() if line.startswith("|")]
+    header, _, *body = [[cell.strip() for cell in row] for row in rows]
+    told = {row[0]: {name for name, way in zip(header[1:], row[1:], strict=True) if way == "yes"} for row in body}
+    assert told == {one: others - {"open"} for one, others in DIRECT.items() if one != "open"}
 
 
 @pytest.mark.parametrize(
