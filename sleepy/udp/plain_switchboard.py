@@ -8,13 +8,11 @@ Rules:
 
 1. Both sides make a connection and say hello, so it does not matter who began; two who dial each other have one
    connection.
-2. A connection counts as soon as we have heard the peer's hello (`Established`). One that does not come to that within
-   `OPENING` seconds, or within the dial's time, is given up. Who said hello and is not there is gone after the idle
-   timeout.
+2. A connection counts as soon as we have heard the peer's hello (`Established`). A dial that hears none within its time is
+   given up. Who said hello and is not there is gone after the idle timeout.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from sleepy.udp.address import Address
 from sleepy.udp.connection import Connection
@@ -24,8 +22,6 @@ from sleepy.udp.connection_events import Closed, Established, Event
 from sleepy.udp.plain import PlainPackets, begins
 from sleepy.udp.switchboard import Dial, Line, Switchboard
 from sleepy.udp.wakeups import Wakeups
-
-OPENING: Final = 10.0  # seconds
 
 
 class PlainSwitchboard(Switchboard):
@@ -60,7 +56,9 @@ class PlainSwitchboard(Switchboard):
         if expect is not None:
             raise ValueError("expect is of no use in plain mode, where nobody proves who he is; use open_node()")
         dial = Dial(address, None)
-        line = self._lines.get(address) or self._open(address, now, dialled=True)
+        line = self._lines.get(address)
+        if line is None or not line.connection.is_open:
+            line = self._open(address, now, dialled=True)
         self._opening[line] = dial
         self._deadlines.set(line, now + timeout)
         return dial
@@ -76,9 +74,11 @@ class PlainSwitchboard(Switchboard):
     def _open(self, address: Address, now: float, *, dialled: bool) -> Line:
         connection = Connection(PlainPackets(), address, self._config, now=now)
         line = Line(connection, address, public_key=b"", dialled=dialled, since=now)
+        if (old := self._lines.get(address)) is not None:
+            old.connection.abort(ClosedLocally("we called the peer again"))
+            self.touch(old)
         self._lines[address] = line
         self._opening[line] = None
-        self._deadlines.set(line, now + OPENING)
         self.touch(line)
         return line
 
@@ -91,9 +91,8 @@ class PlainSwitchboard(Switchboard):
 
     def _on_time(self, now: float) -> None:
         while (line := self._deadlines.pop(now)) is not None:
-            if line in self._opening:  # rule 2
-                line.connection.abort(TimedOut("no answer to our hello: is the peer there, and UDP let through?"))
-                self.touch(line)
+            line.connection.abort(TimedOut("no answer to our hello: is the peer there, and UDP let through?"))  # rule 2
+            self.touch(line)
 
     def _next_timeout(self) -> float:
         return self._deadlines.next_time

@@ -11,9 +11,9 @@ Rules:
 
 1. Two dials between the same two addresses become one handshake (rule 6 of `sleepy.udp.handshake`): the dial that
    yields takes the session that the other brings about.
-2. Behind some routers a peer calls from another address than it is called at. So a dial also takes the session of a
-   peer that calls us and has the key which the dial expects; and it takes, when it learns the key of the peer that it
-   reached, the line that this peer has opened meanwhile.
+2. Behind some routers a peer calls from another address than it is called at. So a dial also takes the session of a peer
+   that calls us and has the key which the dial expects; and when it learns the key of the peer that it has reached, it
+   takes the line that this peer has opened meanwhile, or not long before (twice `CROSSING`, to be safe from rule 3).
 3. If both peers have sent their FINISH neither can know which session the other will take. So the one with the higher
    key goes on with its own dial, and the other takes that session. If the first has come to its end by then, the
    session that the second brought about is dropped, for `CROSSING` seconds.
@@ -190,7 +190,7 @@ class SecureSwitchboard(Switchboard):
     def _found(self, dial: SecureDial, public_key: bytes) -> bool:
         """A dial knows whom it has reached. If that peer has reached us meanwhile there is no need to go on (rule 2)."""
         line = self._by_key.get(public_key)
-        if line is None or line.since < dial.began or not line.connection.is_open:
+        if line is None or line.since < dial.began - 2 * CROSSING or not line.connection.is_open:
             self._dials_for[public_key] = dial
             return False
         self.hang_up(dial)

@@ -8,7 +8,7 @@ from math import inf
 
 import pytest
 from hypothesis import given, settings
-from hypothesis.strategies import booleans, data, floats, integers, lists, sampled_from, tuples
+from hypothesis.strategies import booleans, data, floats, integers, lists, one_of, sampled_from, tuples
 
 from sleepy.udp.address import Address
 from sleepy.udp.channels.config import ChannelConfig
@@ -158,7 +158,7 @@ def test_two_dials_become_one_handshake(late: list[float], lost: list[bool], hea
 @settings(max_examples=40, deadline=None)
 @given(
     late=lists(floats(0, 0.06), min_size=1, max_size=6),
-    head_start=floats(0, 0.15),
+    head_start=one_of(floats(0, 0.15), floats(0, 3 * CROSSING)),
     swapped=booleans(),
     expecting=tuples(booleans(), booleans()),
 )
