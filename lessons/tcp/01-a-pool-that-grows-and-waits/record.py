@@ -3,8 +3,8 @@
 The library's client and server, a link with a round trip of 20 ms, and callers who do not wait for each other: whoever
 measures with callers that do asks less while the pool is short, and finds it large enough.
 
-    python lessons/tcp/01-a-pool-that-grows-and-waits/record.py          record both, which takes a minute, and draw
-    python lessons/tcp/01-a-pool-that-grows-and-waits/record.py draw     draw from the records again
+    PYTHONPATH=. python lessons/tcp/01-a-pool-that-grows-and-waits/record.py          record both, in a minute, and draw
+    PYTHONPATH=. python lessons/tcp/01-a-pool-that-grows-and-waits/record.py draw     draw from the records again
 """
 # ruff: noqa: INP001 -- the lesson's folder bears a number, and is no package
 
@@ -12,13 +12,13 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from html import escape
 from itertools import pairwise
-from math import ceil, log10
+from math import ceil
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from lessons.chart import BOTTOM, HEIGHT, TOP, Chart
 from sleepy import sim
 from sleepy.tcp import HostClient, Request, Response, Server
 from sleepy.tcp.errors import NoFreeConnections
@@ -158,8 +158,6 @@ def record() -> None:
 
 # --- drawing ---------------------------------------------------------------------------------------------------------------
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 340, 60, 36, 70, 46
-
 
 def drawn() -> dict[Path, str]:
     """Every file that is made from the records, and what must stand in it."""
@@ -170,70 +168,6 @@ def drawn() -> dict[Path, str]:
         RUNS / "limits/parts.md": _table(limits),
         RUNS / "burst/figure.svg": _bursts(bursts),
     }
-
-
-class Chart:
-    """A plot in the page's colours, which are the style sheet's; nothing is told by colour alone."""
-
-    def __init__(self, told: str, x: tuple[float, float], y: tuple[float, float], *, logarithmic: bool = False) -> None:
-        self._told = told
-        self._left, self._right = x
-        self._scale = log10 if logarithmic else float
-        self._low, self._high = (self._scale(value) for value in y)
-        self._parts: list[str] = []
-
-    def x(self, value: float) -> float:
-        """Where a value lies, in pixels from the left."""
-        return LEFT + (WIDTH - LEFT - RIGHT) * (value - self._left) / (self._right - self._left)
-
-    def y(self, value: float) -> float:
-        """Where a value lies, in pixels from the top."""
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (self._scale(value) - self._low) / (self._high - self._low)
-
-    def line(self, x1: float, y1: float, x2: float, y2: float, part: str, *, dashes: str = "") -> None:
-        """A straight line, between places."""
-        dash = f' stroke-dasharray="{dashes}"' if dashes else ""
-        ends = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-        self._parts.append(f'<line {ends} stroke="var(--{part})"{dash}/>')
-
-    def text(
-        self, x: float, y: float, text: str, part: str = "muted", anchor: str = "middle", *, bold: bool = False
-    ) -> None:
-        """Words at a place."""
-        weight = ' font-weight="650"' if bold else ""
-        place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-        self._parts.append(f'<text {place} fill="var(--{part})"{weight}>{escape(text)}</text>')
-
-    def axes(self, x_ticks: Mapping[float, str], y_ticks: Mapping[float, str], x_label: str, y_label: str) -> None:
-        """Scales, with a rule for each value on the left, and what they are of."""
-        for value, text in y_ticks.items():
-            self.line(LEFT, self.y(value), WIDTH - RIGHT, self.y(value), "rule")
-            self.text(LEFT - 8, self.y(value) + 4, text, anchor="end")
-        for value, text in x_ticks.items():
-            self.text(self.x(value), HEIGHT - BOTTOM + 18, text)
-        self.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label)
-        self.text(LEFT - 8, TOP - 14, y_label, anchor="end")
-
-    def curve(
-        self, points: Sequence[tuple[float, float]], part: str, label: str, *, dashes: str = "", mark: str = ""
-    ) -> None:
-        """A line through points, with its name at the end."""
-        places = [(self.x(x), self.y(y)) for x, y in points]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        dash = f' stroke-dasharray="{dashes}"' if dashes else ""
-        self._parts.append(f'<polyline points="{path}" fill="none" stroke="var(--{part})" stroke-width="2.5"{dash}/>')
-        for x, y in places if mark else []:
-            shape = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4"'
-            if mark == "diamond":
-                shape = f'<path d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"'
-            self._parts.append(f'{shape} fill="var(--paper)" stroke="var(--{part})" stroke-width="2"/>')
-        self.text(places[-1][0] + 12, places[-1][1] + 4, label, "ink", "start", bold=True)
-
-    def svg(self) -> str:
-        """All of it."""
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(self._told)}" width="{WIDTH}"'
-        look = f'height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" font-size="13" font-family="system-ui, sans-serif"'
-        return f"{head} {look}>{''.join(self._parts)}</svg>\n"
 
 
 def _limits(limits: Sequence[Mapping[str, float]]) -> str:
