@@ -15,7 +15,13 @@ from sleepy.udp.sequence import SequenceBuffer, newer
 from sleepy.udp.statistics import Bandwidth, Counters, Statistics
 
 if TYPE_CHECKING:
+    from sleepy.udp.blocks import BlockState, OutgoingBlock, TooManyBlocks
     from sleepy.udp.channels.config import ChannelConfig, Delivery, MessageTooLarge, QueueFull
+    from sleepy.udp.congestion.bbr import Bbr
+    from sleepy.udp.congestion.cubic import Cubic
+    from sleepy.udp.congestion.good_bad import GoodBad
+    from sleepy.udp.congestion.new_reno import NewReno
+    from sleepy.udp.connection import Connection
     from sleepy.udp.connection_config import ConnectionConfig
     from sleepy.udp.connection_errors import (
         ChannelMismatch,
@@ -26,8 +32,9 @@ if TYPE_CHECKING:
         TimedOut,
         WentAway,
     )
-    from sleepy.udp.connection_statistics import ConnectionStatistics
+    from sleepy.udp.connection_statistics import ChannelStatistics, ConnectionStatistics
     from sleepy.udp.identity import Identity, parse_key, print_key
+    from sleepy.udp.incoming_blocks import IncomingBlock
     from sleepy.udp.node import Node
     from sleepy.udp.peer import Peer
     from sleepy.udp.plain_node import open_plain_node
@@ -43,24 +50,33 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bandwidth",
+    "Bbr",
+    "BlockState",
     "ChannelConfig",
     "ChannelMismatch",
+    "ChannelStatistics",
     "ClosedByPeer",
     "ClosedLocally",
+    "Connection",
     "ConnectionClosed",
     "ConnectionConfig",
     "ConnectionStatistics",
     "Counters",
+    "Cubic",
     "Delivery",
     "Endpoint",
     "EndpointConfig",
     "FragmentHeader",
+    "GoodBad",
     "HandshakeError",
     "HandshakeTimeout",
     "Identity",
+    "IncomingBlock",
     "InvalidHeader",
     "MessageTooLarge",
+    "NewReno",
     "Node",
+    "OutgoingBlock",
     "Packet",
     "PacketHeader",
     "PacketTooLarge",
@@ -71,6 +87,7 @@ __all__ = [
     "SequenceBuffer",
     "Statistics",
     "TimedOut",
+    "TooManyBlocks",
     "VersionMismatch",
     "WentAway",
     "WrongKey",
@@ -84,12 +101,18 @@ __all__ = [
 
 _LATER: Final = {
     # module: what is imported from it when it is first asked for
+    "blocks": ("BlockState", "OutgoingBlock", "TooManyBlocks"),
     "channels.config": (
         "ChannelConfig",
         "Delivery",
         "MessageTooLarge",
         "QueueFull",
     ),
+    "congestion.bbr": ("Bbr",),
+    "congestion.cubic": ("Cubic",),
+    "congestion.good_bad": ("GoodBad",),
+    "congestion.new_reno": ("NewReno",),
+    "connection": ("Connection",),
     "connection_config": ("ConnectionConfig",),
     "connection_errors": (
         "ChannelMismatch",
@@ -100,12 +123,13 @@ _LATER: Final = {
         "TimedOut",
         "WentAway",
     ),
-    "connection_statistics": ("ConnectionStatistics",),
+    "connection_statistics": ("ChannelStatistics", "ConnectionStatistics"),
     "identity": (
         "Identity",
         "parse_key",
         "print_key",
     ),
+    "incoming_blocks": ("IncomingBlock",),
     "node": ("Node",),
     "peer": ("Peer",),
     "plain_node": ("open_plain_node",),

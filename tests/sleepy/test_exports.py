@@ -2,6 +2,8 @@
 
 import importlib
 import inspect
+import subprocess
+import sys
 
 import pytest
 
@@ -31,6 +33,26 @@ def test_public_names_hide_no_others(package: str) -> None:
     }
     later = set(getattr(module, "_MODULES", ()))  # those that are imported when they are first asked for
     assert public | later == set(module.__all__)
+
+
+def test_what_is_imported_later_is_not_there_before() -> None:
+    """Endpoints need neither asyncio nor ``cryptography``, nor does a connection; a misspelt name is told."""
+    program = """
+import sys
+sys.modules["cryptography"] = None
+import sleepy.udp
+assert "asyncio" not in sys.modules
+assert "sleepy.udp.connection" not in sys.modules
+assert "open_node" in dir(sleepy.udp)
+sleepy.udp.Connection
+try:
+    sleepy.udp.open_nodes
+except AttributeError as error:
+    assert "open_nodes" in str(error)
+else:
+    raise AssertionError("there is no such name")
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=50)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
