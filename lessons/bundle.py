@@ -51,7 +51,7 @@ class BundleError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make it and try it; give the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m lessons.bundle", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m lessons.bundle", description="Make the offline zip, and try it.")
     parser.add_argument("--out", type=Path, default=TARGET, help="the zip (out/sleepy-offline.zip)")
     target: Path = parser.parse_args(arguments).out
     try:
@@ -164,11 +164,11 @@ def _do_an_exercise(top: Path) -> None:
     python = home / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     alone = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(top / "wheels"), "PIP_CONFIG_FILE": os.devnull}
     source = top / "source"
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", f"{source}[labs]"]
-    _run("installing from the wheels", pip, source, TRIAL, **alone)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run("installing from the wheels", [*pip, "--editable", f"{source}[labs]"], source, TRIAL, **alone)
     solution = min((source / "lessons").glob("*/*/exercise/solution.py"))
     name = solution.parents[1].relative_to(source / "lessons").as_posix()
-    _run("an exercise", [python, "-m", "lessons", "grade", name, solution], source, TRIAL)
+    _run("an exercise", [str(python), "-m", "lessons", "grade", name, str(solution)], source, TRIAL)
 
 
 if __name__ == "__main__":

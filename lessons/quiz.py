@@ -21,11 +21,12 @@ Rules:
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
 from lessons.catalogue import Lesson
+from lessons.plain import is_list, is_mapping
 
 SOURCE, DRAWN = "quiz.yml", "quiz.md"
 
@@ -69,7 +70,7 @@ def read(path: Path) -> list[Question]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise QuizError(f"it is no YAML: {error}") from error
-    entries = cast("list[Any]", document) if isinstance(document, list) else []
+    entries = document if is_list(document) else []
     if not 3 <= len(entries) <= 5:
         raise QuizError("it must be a list of 3 to 5 questions")
     return [_question(entry, f"question {number}") for number, entry in enumerate(entries, 1)]
@@ -78,7 +79,7 @@ def read(path: Path) -> list[Question]:
 def _question(given: Any, where: str) -> Question:
     entry = _fields(given)
     listed = entry.get("answers")
-    entries = cast("list[Any]", listed) if isinstance(listed, list) else []
+    entries = listed if is_list(listed) else []
     answers = tuple(
         Answer(
             _words(answer, "text", f"{where}, answer {number}"),
@@ -93,7 +94,7 @@ def _question(given: Any, where: str) -> Question:
 
 
 def _fields(given: Any) -> dict[str, Any]:
-    return cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    return given if is_mapping(given) else {}
 
 
 def _words(entry: dict[str, Any], key: str, where: str) -> str:

@@ -160,10 +160,12 @@ def _report(lines: Sequence[Mapping[str, Any]], code: int | None, limits: Limits
         elif "unreadable" in line:
             report.trouble = f"your file could not be loaded: {line['unreadable']}"
         elif "ends" in line:
-            _settle(report.outcomes[line["ends"]], line["failure"])
+            ended: int = line["ends"]
+            _settle(report.outcomes[ended], line["failure"])
             under_way = None
         elif line.get("begins") is not None:
-            under_way = report.outcomes[line["begins"]]
+            begun: int = line["begins"]
+            under_way = report.outcomes[begun]
     if not report.trouble and any(outcome.status is Status.NOT_RUN for outcome in report.outcomes):
         report.trouble = _ending(code, limits)
         if under_way is not None:

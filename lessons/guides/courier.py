@@ -1,6 +1,7 @@
 """A protocol to be tested: messages over UDP, one at a time, each repeated until it is acknowledged."""
 
 import asyncio
+from typing import cast
 
 Address = tuple[str, int]
 NUMBER = 4  # bytes of a message's number, in front of it
@@ -13,9 +14,9 @@ class Receiver(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.messages: list[bytes] = []
 
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where acks go."""
-        self.transport = transport
+        self.transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         """Acknowledge a message, and take it if it is the next."""

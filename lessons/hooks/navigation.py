@@ -18,13 +18,14 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from lessons import catalogue
+from lessons.plain import is_list, is_mapping
 
 OPTIONAL = "Reference"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Called by mkdocs before anything is read: rule 1."""
-    config.nav = _with_lessons(config.nav or [])
+    config.nav = _with_lessons(config.nav)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
     return config
 
 
@@ -34,13 +35,11 @@ def on_env(env: Environment, *, config: MkDocsConfig, files: Files) -> Environme
     return env
 
 
-def _with_lessons(nav: list[Any]) -> list[Any]:
+def _with_lessons(nav: object) -> list[Any]:
     found: list[Any] = []
-    for entry in nav:
-        if isinstance(entry, dict):
-            found += [
-                {title: _with_lessons(inner) if isinstance(inner, list) else inner} for title, inner in entry.items()
-            ]
+    for entry in nav if is_list(nav) else []:
+        if is_mapping(entry):
+            found.append({title: _with_lessons(inner) if is_list(inner) else inner for title, inner in entry.items()})
         else:
             found.append(entry)
             lessons = catalogue.lessons()
@@ -51,9 +50,10 @@ def _with_lessons(nav: list[Any]) -> list[Any]:
 def _llms(config: MkDocsConfig, files: Files) -> str:
     parts: dict[str, list[str]] = {}
     for page in _in_order(files):
-        part = page.ancestors[-1].title if page.ancestors else "Begin here"
+        *_, part = ["Begin here", *(str(section.title) for section in page.ancestors)]
+        title = str(page.title)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  mkdocs' own kind
         told = page.meta.get("description", "")
-        parts.setdefault(part, []).append(f"- [{page.title}]({page.canonical_url or page.url or './'}): {told}")
+        parts.setdefault(part, []).append(f"- [{title}]({page.canonical_url or page.url or './'}): {told}")
     parts["Optional"] = parts.pop(OPTIONAL, [])
     lines = [f"# {config.site_name}", "", f"> {config.site_description}"]
     for part, entries in parts.items():

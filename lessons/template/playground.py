@@ -27,7 +27,7 @@ class Playground(Scenario):
         super().__init__(settings)
         self.now = self.next_send = 0.0
         self.sender, self.receiver = Endpoint(now=0.0), Endpoint(now=0.0)
-        self.air = Air(settings["seed"])
+        self.air = Air[bytes](settings["seed"])
         self.changed()
 
     def changed(self) -> None:
