@@ -48,7 +48,7 @@ class UnreliableSender:
         given_up: Messages that expired, or were overtaken (rule 3).
     """
 
-    __slots__ = ("_channel", "_config", "_id", "_parts", "_queue", "_sequenced", "given_up", "queued_bytes")
+    __slots__ = ("_channel", "_config", "_id", "_now", "_parts", "_queue", "_sequenced", "given_up", "queued_bytes")
 
     def __init__(self, channel: int, config: ChannelConfig) -> None:
         self._channel = channel
@@ -57,6 +57,7 @@ class UnreliableSender:
         self._queue: deque[tuple[float, bytes]] = deque()  # when it expires, and the message
         self._id = 0  # of the first in the queue
         self._parts: Outstanding | None = None  # of the first in the queue, if it is large and has begun
+        self._now = -inf  # when `expire` was last asked
         self.queued_bytes = self.given_up = 0
 
     @property
@@ -100,7 +101,8 @@ class UnreliableSender:
         return inf
 
     def expire(self, now: float) -> None:
-        """Drop what has expired, as far as it is next (rule 4)."""
+        """Drop what has expired, as far as it is next (rule 4); what is behind it, when it is next."""
+        self._now = now
         while self._queue and self._queue[0][0] <= now:
             self._drop_first()
             self.given_up += 1
@@ -127,6 +129,7 @@ class UnreliableSender:
                 if not packet.add(run_header(self._channel, self._id, 1) + size + message):
                     return
                 self._drop_first()
+            self.expire(self._now)
 
     def _fill_slice(self, packet: PacketBuilder, message: bytes) -> bool:
         size = len(message)

@@ -80,3 +80,16 @@ def test_what_expired_is_not_sent() -> None:
     packet.deliver()
     assert read_all(pipe.b) == [b"next"]
     assert pipe.a.sender(0).given_up == 1
+
+
+def test_what_expired_behind_another_is_not_sent_with_it() -> None:
+    """Rule 4, found by the campaign: only the first of the queue was looked at, and the others left in the same packet."""
+    pipe = ends(delivery=Delivery.UNRELIABLE)
+    sender = pipe.a.sender(0)
+    for message, expires in ((b"lasts", None), (b"over", 0.5), (b"over too", 0.7), (b"not yet", 1.5)):
+        sender.send(message, expires)
+    pipe.now = 1.0
+    pipe.settle()
+    assert read_all(pipe.b) == [b"lasts", b"not yet"]
+    assert sender.given_up == 2
+    assert sender.queued_bytes == 0
