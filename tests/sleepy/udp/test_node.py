@@ -1,6 +1,8 @@
 """The rules of sleepy/udp/node.py, mostly on simulated hosts; what the system's sockets add is in test_node_sockets.py."""
 
 import asyncio
+import contextlib
+from itertools import pairwise
 from math import inf
 from typing import Any
 
@@ -153,9 +155,13 @@ def test_closing_a_node_delivers_what_was_sent_and_says_that_it_leaves() -> None
     play(world(), ("bob", bob(), count), ("alice", node(), alice))
 
 
-def test_closing_ends_though_nobody_answers() -> None:
-    """Rule 6: the cable is out; the drain's time and a little more, and it is over, for whoever waits too."""
-    network = world()
+@pytest.mark.parametrize("delay", [0.02, 0.5])
+def test_closing_ends_though_nobody_answers(delay: float) -> None:
+    """Rule 6: the cable is out; the drain's time and a little more, and it is over, for whoever waits too.
+
+    On a slow link saying goodbye takes longer than that, so it is cut short.
+    """
+    network = world(sim.Link(delay=delay))
 
     async def alice(here: Node) -> None:
         peer = await call(here)
@@ -164,7 +170,8 @@ def test_closing_ends_though_nobody_answers() -> None:
         waiting = asyncio.create_task(outcome(peer.receive()))
         begin = here.now()
         await here.close()
-        assert DRAIN <= here.now() - begin <= DRAIN + LEAVING
+        assert DRAIN <= here.now() - begin <= DRAIN + LEAVING + GRAIN
+        assert here._timer is None or here._timer.cancelled()
         assert isinstance(await waiting, ConnectionClosed)
 
     async def there(there: Node) -> None:
@@ -175,14 +182,29 @@ def test_closing_ends_though_nobody_answers() -> None:
     play(network, ("bob", bob(), there), ("alice", node(), alice))
 
 
-def test_a_node_that_is_left_by_an_error_does_not_drain() -> None:
+def test_closing_ends_the_dials() -> None:
+    async def alice(here: Node) -> None:
+        dial = asyncio.create_task(outcome(here.connect(("10.9.9.9", 99), timeout=50.0)))
+        await asyncio.sleep(1)
+        await here.close()
+        assert isinstance(await dial, ClosedLocally)
+        assert here.now() < 1.1
+
+    play(world(), ("alice", node(), alice))
+
+
+@pytest.mark.parametrize("context", ["node", "peer"])
+def test_a_node_that_is_left_by_an_error_does_not_drain(context: str) -> None:
     """Rule 6: the error gets out at once; so it does from a peer's context."""
     network = world()
     begin = 0.0
 
     async def alice() -> None:
         nonlocal begin
-        async with node() as here, await call(here) as peer:
+        async with node() as here, contextlib.AsyncExitStack() as stack:
+            peer = await call(here)
+            if context == "peer":
+                await stack.enter_async_context(peer)
             network.cut("alice", "bob", at=network.now, until=network.now + 100)
             await peer.send(b"into the void")
             begin = here.now()
@@ -195,7 +217,7 @@ def test_a_node_that_is_left_by_an_error_does_not_drain() -> None:
     async def main() -> None:
         serving = network.host("bob").start(serve())
         assert isinstance(await outcome(network.host("alice").run(alice())), KeyError)
-        assert network.now - begin <= 2 * LEAVING
+        assert network.now - begin <= LEAVING + GRAIN
         await serving
 
     sim.run(main(), network)
@@ -430,6 +452,41 @@ def test_a_dial_may_be_cancelled_at_any_time(plain: bool) -> None:
     play(world(), ("bob", bob(plain=plain), in_time), ("alice", node(plain=plain), alice))
 
 
+def test_a_cancelled_dial_says_nothing_more() -> None:
+    async def alice(here: Node) -> None:
+        assert isinstance(await outcome(asyncio.wait_for(here.connect(("10.9.9.9", 99)), 1.0)), TimeoutError)
+        before = here.counters.sent
+        await asyncio.sleep(5)
+        assert here.counters.sent == before
+
+    play(world(), ("alice", node(), alice))
+
+
+def test_a_dial_that_is_cancelled_too_late_leaves_no_peer() -> None:
+    """It has succeeded, and its task is cancelled before it could say so: nobody knows the peer, so it is left."""
+
+    async def alice(here: Node) -> None:
+        dial = asyncio.create_task(call(here))
+        on_connected = here._on_connected
+
+        def cancel_too(*arguments: Any) -> None:
+            on_connected(*arguments)
+            assert here.peers
+            dial.cancel()
+
+        here._on_connected = cancel_too  # type: ignore[method-assign]
+        await asyncio.wait([dial])
+        assert dial.cancelled()
+        await soon(lambda: here.peers == [])
+
+    async def serve(there: Node) -> None:
+        peer = await there.accept()
+        await peer.wait_closed()
+        assert isinstance(peer.error, ClosedByPeer)
+
+    play(world(), ("bob", bob(), serve), ("alice", node(), alice))
+
+
 # --- life and death ---------------------------------------------------------------------------------------------------
 
 
@@ -593,34 +650,83 @@ def test_what_is_sent_in_one_turn_shares_packets() -> None:
 
 
 def test_an_idle_node_sleeps_and_a_busy_one_does_not_spin() -> None:
-    """Rule 2: no turn without a datagram or a time that has come, and never two timers within a grain."""
+    """Rule 2: no turn without a datagram or a time that has come; and timers ring a grain apart at least."""
     turns: list[float] = []
+    rings: list[float] = []
 
     async def alice(here: Node) -> None:
         peer = await call(here)
-        flush = here._flush
-
-        def counted() -> None:
-            turns.append(here.now())
-            flush()
-
-        here._flush = counted  # type: ignore[method-assign]
+        flush, ring = here._flush, here._on_timer
+        here._flush = lambda: (turns.append(here.now()), flush())[1]  # type: ignore[method-assign,func-returns-value]
+        here._on_timer = lambda: (rings.append(here.now()), ring())[1]  # type: ignore[method-assign,func-returns-value]
         await asyncio.sleep(100)
         assert len(turns) < 60  # keep-alives, and the answers to the other's
         turns.clear()
-        for number in range(400):  # half a megabyte at 2 Mbit/s
+        rings.clear()
+        for number in range(400):  # half a megabyte, on a link that needs two seconds for it
             await peer.send(b"%d" % number * 400)
         begin = here.now()
         await peer.close(drain=20)
-        seconds = here.now() - begin
-        assert seconds > 1
-        assert len(turns) < 2 * here.counters.sent + here.counters.received + seconds / GRAIN
+        assert here.now() - begin > 1
+        assert len(rings) > 100
+        assert all(two - one > 0.99 * GRAIN for one, two in pairwise(rings))
+        assert len(turns) < len(rings) + here.counters.received + 500
 
     async def read(there: Node) -> None:
         async for _ in await there.accept():
             pass
 
     play(world(sim.Link(delay=0.02, rate=2e6)), ("bob", bob(), read), ("alice", node(), alice))
+
+
+def test_the_timer_is_not_set_anew_with_every_turn() -> None:
+    """Rule 2: as long as nothing becomes more urgent."""
+
+    async def alice(here: Node) -> None:
+        async with await call(here):
+            await asyncio.sleep(1)
+            timer = here._timer
+            assert timer is not None
+            for _ in range(10):
+                here._schedule()
+                await asyncio.sleep(0.001)
+            assert here._timer is timer
+
+    play(world(), ("bob", bob(), echo), ("alice", node(), alice))
+
+
+def test_a_socket_that_fills_up_stops_the_turn() -> None:
+    """Rule 3: the first of three peers fills it; the others have their turn when there is room."""
+
+    async def serve(there: Node) -> None:
+        peers = [await there.accept() for _ in range(3)]
+        await asyncio.sleep(1)
+        sock: Any = there._socket
+        send = sock.send
+
+        def fills_up(*arguments: Any) -> bool:
+            send(*arguments)
+            sock.pause_writing()
+            return False
+
+        sock.send = fills_up
+        for peer in peers:
+            await peer.send(b"hello")
+        before = there.counters.sent
+        for expected in (1, 2, 3):
+            await asyncio.sleep(0.001)
+            assert there.counters.sent - before == expected
+            sock.resume_writing()
+        del sock.send
+        for peer in peers:
+            await peer.wait_closed()
+
+    async def hear(here: Node) -> None:
+        async with await call(here) as peer:
+            assert await peer.receive() == b"hello"
+
+    names = ("alice", "carol", "dave")
+    play(world(hosts=names), ("bob", bob(), serve), *((name, node(None), hear) for name in names))
 
 
 def test_nobody_is_asked_to_send_while_the_socket_is_full() -> None:
