@@ -23,9 +23,10 @@ class ReliableReceiver:
         "_config",
         "_credit_due",
         "_given",
-        "_given_position",
         "_ordered",
+        "_position_mark",
         "_read",
+        "_read_mark",
         "_read_position",
         "_ready",
         "_waiting",
@@ -42,8 +43,14 @@ class ReliableReceiver:
         self._ready: deque[bytes] = deque()
         self.held_bytes = 0
         self._read = self._read_position = 0  # rule 4
-        self._given = config.window_messages
-        self._given_position = config.window_bytes
+        self._give(config.window_messages, config.window_bytes)
+
+    def _give(self, given: int, position: int) -> None:
+        """Credit is given up to here; note when half of the window will be free again (rule 5)."""
+        config = self._config
+        self._given = given
+        self._read_mark = given - config.window_messages + config.window_messages // 2
+        self._position_mark = position - config.window_bytes + config.window_bytes // 2
         self._credit_due = False
 
     @property
@@ -164,11 +171,7 @@ class ReliableReceiver:
         """Something needs no room any more: tell it, if it has become much (rule 5)."""
         self._read += 1
         self._read_position += size
-        config = self._config
-        if (
-            self._read_position + config.window_bytes - self._given_position >= config.window_bytes // 2
-            or min(self._read, self._base) + config.window_messages - self._given >= config.window_messages // 2
-        ):
+        if self._read_position >= self._position_mark or min(self._read, self._base) >= self._read_mark:
             self._credit_due = True
 
     # --8<-- [end:read]
@@ -184,7 +187,7 @@ class ReliableReceiver:
             position = self._read_position + self._config.window_bytes
             token: Token = (self, CREDIT, 0, 1)
             if packet.add(Credit(self._channel, given, position).encode(), token):
-                self._given, self._given_position, self._credit_due = given, position, False
+                self._give(given, position)
 
     def on_acked(self, _what: int, _first: int, _count: int, /) -> None:
         """The peer knows of its credit."""

@@ -182,7 +182,8 @@ def test_ids_wrap() -> None:
     sender._next = sender._fresh = receiver._base = receiver._read = start
     sender._limit = receiver._given = start + 8
     sender._position = receiver._read_position = (1 << 32) - 50
-    sender._position_limit = receiver._given_position = (1 << 32) - 50 + (1 << 20)
+    sender._position_limit = (1 << 32) - 50 + (1 << 20)
+    receiver._give(receiver._given, sender._position_limit)
     sent = [message(number, 200) for number in range(60)]
     read = []
     for data in sent:
