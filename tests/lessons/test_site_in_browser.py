@@ -12,18 +12,21 @@ from threading import Thread
 import pytest
 
 from tests.browser import launched, needs_chromium, sync_api, violations
+from tests.lessons import colours
+from tests.lessons.colours import Colours
 
 pytestmark = [needs_chromium, pytest.mark.timeout(1200)]  # a minute, where nobody else works on the machine
 
-# Axe needs minutes over a plot's thousand bars, the sources folded away in the reference, a class's twentieth method. Their
-# like is looked at: code in the lessons' listings, the first names of each class, a plot's words in `labs.plots`' own tests.
+# Axe needs minutes over a plot's thousand bars, the sources folded away in the reference, a class's twentieth method. All
+# their colours are judged (`Colours`); for its other rules their like is looked at: code in the lessons' listings, the first
+# names of each class, a plot's words in `labs.plots`' own tests.
 MUCH_OF_THE_SAME = ".plot svg > g, .doc-contents details .highlight, .doc-children > .doc-object:nth-child(n+4)"
 SCHEMES = {
     "default": {"tags": ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")},
     "slate": {"rules": ("color-contrast", "link-in-text-block")},  # all that differs from scheme to scheme
 }
 PHONE = {"width": 360, "height": 740}  # CSS pixels
-DESK = {"width": 1280, "height": 6000}  # as high as the navigation: axe takes half of a scrolled link for a small one
+DESK = {"width": 1280, "height": 3000}  # higher than the navigation: axe takes half of a scrolled link for a small one
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -85,19 +88,21 @@ def visit(site, browser) -> Visit:
     """Each page once: unfolded, on a phone, then in both schemes."""
     paths = [path.as_posix().removesuffix("index.html") for path in site.pages]
     paths.remove("404.html")  # it is served under any address, and so loads everything from the root
-    with served(site.folder, WithoutSearch) as address, browser.new_context(reduced_motion="reduce") as context:
-        visit = Visit(address)
+    with served(site.folder, WithoutSearch) as address, browser.new_page(reduced_motion="reduce") as page:
+        visit, judge = Visit(address), Colours()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: visit.asked.add(request.url))
         for path in paths:
-            with context.new_page() as page:
-                look_at(page, path, visit)
+            look_at(page, path, visit, judge)
+            if said:
+                visit.heard[path] = [*said]
+                said.clear()
     return visit
 
 
-def look_at(page: sync_api.Page, path: str, visit: Visit) -> None:
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: visit.asked.add(request.url))
+def look_at(page: sync_api.Page, path: str, visit: Visit, judge: Colours) -> None:
     page.set_viewport_size(PHONE)
     page.goto(visit.address + path)
     page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
@@ -105,14 +110,13 @@ def look_at(page: sync_api.Page, path: str, visit: Visit) -> None:
     if width > PHONE["width"]:
         visit.too_wide[path] = width
     page.set_viewport_size(DESK)
-    page.locator(MUCH_OF_THE_SAME).evaluate_all("all => all.forEach(one => one.remove())")
-    for scheme, rules in SCHEMES.items():
+    found: dict[str, str] = {}
+    for scheme in SCHEMES:
         page.evaluate("scheme => document.body.setAttribute('data-md-color-scheme', scheme)", scheme)
-        found = violations(page, **rules)
-        if found:
-            visit.violations[path, scheme] = found
-    if said:
-        visit.heard[path] = said
+        found[scheme] = judge.violations(page)
+    page.locator(MUCH_OF_THE_SAME).evaluate_all("all => all.forEach(one => one.remove())")
+    found["any"] = violations(page, tags=SCHEMES["default"]["tags"], without=colours.RULES)
+    visit.violations |= {(path, scheme): wrong for scheme, wrong in found.items() if wrong}
 
 
 def test_no_page_complains(visit) -> None:
