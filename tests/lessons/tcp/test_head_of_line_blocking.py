@@ -1,8 +1,12 @@
-"""The diagram of the lesson on head-of-line blocking shows what its pages say."""
+"""The diagram of the lesson on head-of-line blocking shows what its pages say; its runs can be repeated."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType
 
 import pytest
 
@@ -146,3 +150,55 @@ def test_the_guard_keeps_newcomers_in_line(stage) -> None:
     lane, line = cells.rows
     assert lane.note == "stalled"
     assert len(line.cells) > 3
+
+
+def test_what_is_told_has_no_loose_ends(stage) -> None:
+    """Browsers would not show them, and then what they show would differ."""
+    stage.view(5)
+    stage.act("burst", "")
+    stage.view(20)
+    assert [line for line in stage.shown()["log"] if line != " ".join(line.split())] == []
+
+
+# --- the runs --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def runs() -> ModuleType:
+    """The program that records."""
+    spec = spec_from_file_location("record_of_the_guard", LESSON.folder / "record.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return json.loads((LESSON.folder / "run/guard/record.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("load", "guard"), [("trickle", "without"), ("trickle", "with"), ("bursts", "with")])
+def test_a_run_gives_what_was_recorded(runs, recorded, load, guard) -> None:
+    seed = runs.SEEDS[0]
+    assert runs.held(runs.LOADS[load], seed, stall_guard=guard == "with") == recorded[load][guard][0]
+
+
+def test_the_setting_is_the_one_the_program_has(runs, recorded) -> None:
+    assert {name: asdict(load) for name, load in runs.LOADS.items()} == {
+        name: one["load"] for name, one in recorded.items()
+    }
+
+
+def test_what_is_drawn_is_what_was_recorded(runs) -> None:
+    for path, text in runs.drawn().items():
+        assert path.read_text(encoding="utf-8") == text, f"draw it again: {runs.__doc__}"
+
+
+def test_the_page_says_what_was_recorded(recorded) -> None:
+    trickle, bursts = recorded["trickle"], recorded["bursts"]
+    assert sum(trickle["without"]) == sum(trickle["with"]), "None to speak of."
+    assert max(bursts["with"]) < min(bursts["without"]) / 2
+    assert "Of eleven that are held up on four connections" in PAGE
+    assert sum(trickle["without"]) / 3 == 11
