@@ -328,7 +328,7 @@ def test_a_pulled_cable_is_survived() -> None:
 
 
 def test_a_probe_carries_what_may_be_lost() -> None:
-    """The last message of a burst is lost, and nothing comes after it: the first probe brings it, not only the news of it."""
+    """The last message of a burst is lost, and nothing comes after it: the first probe brings it."""
     world = settled()
     world.set_link(DEAD)
     world.send(world.a, b"last")
