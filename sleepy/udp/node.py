@@ -277,7 +277,8 @@ class Node:
 
     async def _resolve(self, address: Address) -> Address:
         host, port = address
-        found = await self._loop.getaddrinfo(host, port, family=self._socket.family, type=socket.SOCK_DGRAM)
+        family, mapped = self._socket.family, socket.AI_V4MAPPED  # so an IPv6 socket speaks with IPv4 peers, too
+        found = await self._loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM, flags=mapped)
         return normal_address(found[0][4])
 
     # ---- turns

@@ -14,10 +14,13 @@ Rules:
 1. Datagrams of the kinds 7 to 0x3F are for the traversal, all others for the node.
 2. A peer behind a relay has an address with port 0. What goes there is wrapped for the relay, and what comes from there is
    given to the node as if it had come from that address; so neither the node nor the connection knows of relays.
-3. Who asks for us is shown our address only if he may enter, or ``introduce`` says so.
+3. An IPv6 socket sees IPv4 peers under mapped addresses (RFC 4291, section 2.5.5.2). The traversal does not: what it hears
+   of them comes from peers and servers with other sockets.
+4. Who asks for us is shown our address only if he may enter, or ``introduce`` says so.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -44,6 +47,19 @@ MayIntroduce = Callable[[bytes], bool]
 MakeConfig = Callable[[Address, Address, MayIntroduce, float], TraversalConfig]
 
 
+MAPPED: Final = "::ffff:"
+
+
+def mapped(address: Address) -> Address:
+    """How an IPv6 socket calls an address (rule 3)."""
+    return address if ":" in address[0] else (MAPPED + address[0], address[1])
+
+
+def unmapped(address: Address) -> Address:
+    """What an IPv6 socket calls so (rule 3)."""
+    return (address[0].removeprefix(MAPPED), address[1]) if "." in address[0] else address
+
+
 class RelayingSocket:
     """A socket that also sends to peers behind relays (rule 2).
 
@@ -68,10 +84,10 @@ class RelayingSocket:
     def send(self, datagrams: Sequence[bytes], address: Address) -> bool:
         """See `DatagramSocket.send`."""
         if address[1]:
-            return self._below.send(datagrams, address)
+            return self._below.send(datagrams, mapped(address) if self.family == socket.AF_INET6 else address)
         wrapped = [found for datagram in datagrams if (found := self._wrap(datagram, address)) is not None]
         if wrapped:  # all go to the same relay
-            self._below.send([datagram for datagram, _ in wrapped], wrapped[0][1])
+            self.send([datagram for datagram, _ in wrapped], wrapped[0][1])
         return not self._below.blocked
 
     def close(self) -> None:
@@ -124,7 +140,7 @@ class ReachableNode(Node):
         """
         await super().start()
         try:
-            server = await self._resolve(self._rendezvous)
+            server = unmapped(await self._resolve(self._rendezvous))
             inside = await self._inside(server)
             may_introduce = partial(self._may_introduce, server)
             config = self._make_config(server, inside, may_introduce, self.now())
@@ -182,7 +198,7 @@ class ReachableNode(Node):
         if ours and self._traversal is not None:
             now = self.now()
             for datagram in ours:
-                self._traversal.receive(datagram, address, now)
+                self._traversal.receive(datagram, unmapped(address), now)
             self._on_traversal(self._traversal)
 
     def _on_traversal(self, traversal: Traversal) -> None:
@@ -218,15 +234,15 @@ class ReachableNode(Node):
 
     async def _inside(self, server: Address) -> Address:
         """Our own address on the way to the server; nothing is sent to learn it."""
-        host = self.address[0]
+        host, port = self.address
         if host in ("0.0.0.0", "::"):  # noqa: S104  # as the system says it
             transport, _ = await self._loop.create_datagram_endpoint(asyncio.DatagramProtocol, remote_addr=server)
-            host = normal_address(transport.get_extra_info("sockname"))[0]
+            host, _ = normal_address(transport.get_extra_info("sockname"))
             transport.close()
-        return host, self.address[1]
+        return unmapped((host, port))
 
     def _may_introduce(self, server: Address, public_key: bytes) -> bool:
-        """Rule 3. An error of the program's own rule is reported, and nobody is introduced by it."""
+        """Rule 4. An error of the program's own rule is reported, and nobody is introduced by it."""
         if self._introduce is None:
             return self._may_enter(public_key, server)
         try:

@@ -1,7 +1,6 @@
 """The rules of sleepy/udp/reachable_node.py: whole nodes behind NATs, who reach each other by their keys."""
 
 import asyncio
-import random
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -238,24 +237,26 @@ def has(host: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_on_the_systems_sockets(host: str) -> None:
-    """On loopback, with the socket that the system offers: a rendezvous server and two nodes."""
-    if not has(host):
-        pytest.skip(f"no {host} here")
+@pytest.mark.parametrize(
+    ("local", "server_host", "peer_host"),
+    [("127.0.0.1", "127.0.0.1", "127.0.0.1"), ("::1", "::1", "::1"), ("::", "127.0.0.1", "::ffff:127.0.0.1")],
+)
+async def test_on_the_systems_sockets(local: str, server_host: str, peer_host: str) -> None:
+    """On loopback, with sockets that the system offers. In the last case, rule 3: an IPv6 socket and an IPv4 server."""
+    if not has(local):
+        pytest.skip(f"no {local} here")
     server_identity = Identity.generate()
 
     def reachable(name: str, server: tuple[str, int], key: bytes) -> ReachableNode:
-        own = Identity(random.Random(name).randbytes(32))
-        return open_reachable_node((host, 0), rendezvous=server, rendezvous_key=key, identity=own)
+        return open_reachable_node((local, 0), rendezvous=server, rendezvous_key=key, identity=identity(name))
 
-    async with open_rendezvous((host, 0), lambda now: Introducer(server_identity, now=now)) as server:
+    async with open_rendezvous((server_host, 0), lambda now: Introducer(server_identity, now=now)) as server:
         where = server.address, server_identity.public_key
         async with reachable("alice", *where) as alice, reachable("bob", *where) as bob:
             serving = asyncio.create_task(echo(bob))
             await asyncio.gather(registered(alice), registered(bob))
             peer = await alice.reach(BOB.public_key)
-            assert peer.address == bob.address
+            assert peer.address == (peer_host, bob.address[1])
             await peer.send(b"hello")
             assert await peer.receive() == b"hello"
             await peer.close()
