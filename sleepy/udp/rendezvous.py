@@ -96,7 +96,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--host", default="0.0.0.0", help="address to bind (default: all of IPv4; '::' for IPv6)")  # noqa: S104
+    parser.add_argument(
+        "--host",
+        default="0.0.0.0",  # noqa: S104
+        help="address to bind (default: all of IPv4; '::' for IPv6). On a host with several name the one that peers use: "
+        "otherwise the system may answer from another, and NATs let that in from nobody",
+    )
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="UDP port, 0 for any (default: %(default)s)")
     parser.add_argument(
         "--identity",

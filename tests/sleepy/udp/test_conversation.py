@@ -113,9 +113,9 @@ def test_a_relay_that_lends_is_told_to_the_peer_until_it_works() -> None:
     assert leg is not None
     assert (leg.relay, leg.token) == (RELAY, TOKENS[0])
     via = BOB.public_key, Message(Code.VIA, NAME, pack_address(RELAY) + TOKENS[1])
-    told = run(conversation, 3.0)
-    assert [each for _, each in told] == 3 * [via]
-    assert conversation.on_lent(SERVER.public_key, RELAY, TOKENS, 3.0) is None  # repeated
+    conversation.on_agree([THERE], 2.2)  # repeated
+    assert run(conversation, 6.0) == [(when, via) for when in (2.1, 2.35, 2.85, 3.85, 5.85)]
+    assert conversation.on_lent(SERVER.public_key, RELAY, TOKENS, 6.0) is None  # repeated
     knock_answered(conversation, leg.address)
     assert conversation.outcome == leg.address
     assert run(conversation, 9.9) == []
@@ -140,6 +140,12 @@ def test_who_is_asked_goes_by_the_relay_if_he_wants(relayed: bool) -> None:
     assert (leg is not None) is relayed
     assert conversation.on_via(BOB.public_key, RELAY, TOKENS[1], 1.0) is None
     assert (leg is not None and leg.address in {to for _, to in conversation.datagrams}) is relayed
+
+
+def test_who_asks_chooses_the_relay_himself() -> None:
+    conversation = make()
+    conversation.on_agree([THERE], 0.0)
+    assert conversation.on_via(BOB.public_key, RELAY, TOKENS[1], 1.0) is None
 
 
 @pytest.mark.parametrize(
