@@ -77,7 +77,7 @@ class BareSentPackets(SentPackets):
         """Forget everything, and begin at sequence 0."""
         self.count = 0
         self.acks = []
-        self._open = 0
+        self._open: int = 0
 
     # --8<-- [start:sent]
     def record(self, size: int, now: float) -> int:  # noqa: ARG002 - what is not measured
