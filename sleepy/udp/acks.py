@@ -150,7 +150,7 @@ class SentPackets:
         self.acks: list[int] = []
         self.older_open_bytes = 0
         self._window = Window(self._half)
-        self._open = 0
+        self._open: int = 0
         self._bytes: list[int] = [0] * self._size
         self._times: list[float] = [0.0] * self._size
 

@@ -31,7 +31,7 @@ def test_the_compiled_modules_pass_the_tests_of_the_source(tmp_path: Path) -> No
     shutil.copytree(ROOT / "sleepy", tmp_path / "sleepy", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     shutil.copy(ROOT / "setup.py", tmp_path)
     run(tmp_path, "setup.py", "--quiet", "build_ext", "--inplace")
-    for name in ("tests", "benchmarks", "pyproject.toml"):
+    for name in ("tests", "benchmarks", "labs", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     names = [module.removesuffix(".py").replace("/", ".") for module in HOT]
     files = run(tmp_path, "-c", f"import {', '.join(names)}; print({', '.join(f'{name}.__file__' for name in names)})")
