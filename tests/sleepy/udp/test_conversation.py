@@ -165,6 +165,14 @@ def test_why_there_is_none(step: Any, error: type[TraversalError], text: str) ->
         raise conversation.outcome
 
 
+def test_what_is_over_is_over() -> None:
+    conversation = make()
+    conversation.on_agree([THERE], 0.0)
+    run(conversation, 10.0)
+    knock_answered(conversation, THERE)
+    assert isinstance(conversation.outcome, TraversalTimeout)
+
+
 def test_a_refusal_that_comes_late_or_from_others_is_none() -> None:
     conversation = make()
     conversation.on_refuse(CAROL.public_key, 0.0)

@@ -20,6 +20,7 @@ from sleepy.udp.traversal_wire import (
     Told,
     encode_cookie,
     encode_notice,
+    request_parts,
 )
 
 CLIENT, SERVER, OTHER = (Identity(bytes([number]) * 32) for number in (1, 2, 3))
@@ -101,6 +102,15 @@ def test_rule_2_a_cookie_makes_it_ask_once_more() -> None:
     assert registration.on_cookie(cookies[0]) is None
     assert registration.on_cookie(cookies[1]) is None
     assert registration.on_cookie(encode_cookie(again, bytes(16))) is None
+
+
+def test_a_cookie_is_good_for_all_further_questions() -> None:
+    registration = make()
+    question = registration.on_time(0.0)
+    assert question is not None
+    registration.on_cookie(encode_cookie(question, 16 * b"c"))
+    for asked in (registration.tell(OTHER.public_key, Message(Code.WANT, NAME)), registration.on_time(0.25)):
+        assert request_parts(asked or b"") == (CLIENT.public_key, 16 * b"c")
 
 
 def test_rule_2_holds_for_each_of_several_questions() -> None:

@@ -21,15 +21,27 @@ from sleepy.udp.traversal_config import (
     Found,
     PeerAbsent,
     PeerRefused,
+    Relayed,
     TraversalConfig,
     TraversalError,
     TraversalTimeout,
 )
-from sleepy.udp.traversal_wire import Code, Kind, Message, Registered, Told, encode_notice, pack_address
+from sleepy.udp.traversal_wire import (
+    Code,
+    Kind,
+    Message,
+    Registered,
+    Told,
+    encode_cookie,
+    encode_notice,
+    encode_relayed,
+    pack_address,
+)
 from tests.sleepy.udp.traversing import NATS, PORT, SERVER_IDENTITY, World, identity
 
 SERVER = ("198.51.100.200", 9470)
 OUTSIDE = "203.0.113.5"
+RELAY = ("192.0.2.99", 9)
 
 
 def randbytes(seed: int = 1) -> Callable[[int], bytes]:
@@ -155,6 +167,22 @@ def test_both_may_ask_at_once() -> None:
             assert {event.asked: event for event in one.events} == {
                 asked: Found(key, address, asked) for asked in (True, False)
             }
+
+    world.run(main())
+
+
+def test_who_was_found_may_be_asked_for_again() -> None:
+    """At once: the connection may have ended, or the peer be started anew."""
+    world = World({"alice": "restricted cone", "bob": "port-restricted cone"})
+
+    async def main() -> None:
+        await world.serve()
+        alice, bob = await world.peer("alice"), await world.peer("bob")
+        for number in (1, 2, 3):
+            alice.sessions.clear()
+            bob.sessions.clear()
+            await world.meet(alice, bob)
+            assert len([event for event in alice.events if isinstance(event, Found)]) == number
 
     world.run(main())
 
@@ -497,6 +525,24 @@ def test_rule_2_another_peer_does_not_belong_to_the_conversation() -> None:
     assert knocked_at(peer) == set()
     peer.receive(encode_notice(server, told), SERVER, 0.0)
     assert knocked_at(peer) == {("192.0.2.1", 1)}
+
+
+def test_the_servers_and_the_relays_datagrams_come_from_their_addresses() -> None:
+    """Who has seen the question, and who knows the token, still has to send in their names."""
+    via = Message(Code.VIA, b"eve     ", pack_address(RELAY) + b"token 8B")
+    peer = hostile([want("eve", ("192.0.2.66", 6)), Told(identity("eve").public_key, None, (), via)])
+    relayed = encode_relayed(b"token 8B", b"hello")
+    peer.receive(relayed, ("192.0.2.66", 6), 0.0)
+    assert not peer.take_events()
+    peer.receive(relayed, RELAY, 0.0)
+    assert peer.take_events() == [Relayed(b"hello", (f"relay-{b'token 8B'.hex()}", 0))]
+    peer.on_time(20.0)
+    questions = [datagram for datagram, to in peer.take_datagrams() if to == SERVER and datagram[0] == Kind.REQUEST]
+    cookie = encode_cookie(questions[-1], bytes(16))
+    peer.receive(cookie, ("192.0.2.66", 6), 20.0)
+    assert not peer.take_datagrams()
+    peer.receive(cookie, SERVER, 20.0)
+    assert [to for _, to in peer.take_datagrams()] == [SERVER]
 
 
 def test_who_begins_anew_is_attended_to_once() -> None:
