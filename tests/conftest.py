@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
 from tests.labs.worlds import netem_visit
 
@@ -19,8 +19,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What happens in the virtual machine is asked for last: it works beside the tests of the library, for minutes."""
+    """In what order, and for how long.
+
+    What happens in the virtual machine is asked for last: it works beside the tests of the library, for minutes. Hypothesis
+    may look for the simplest failure for five minutes: cut off before, it would not tell of any.
+    """
     items.sort(key=lambda item: item.get_closest_marker("vm") is not None)
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(360))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
