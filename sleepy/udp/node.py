@@ -19,7 +19,6 @@ Rules:
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from math import inf
@@ -30,7 +29,7 @@ from sleepy.errors import SleepyError
 from sleepy.trace import Trace
 from sleepy.udp import connection_events
 from sleepy.udp.address import Address
-from sleepy.udp.batch import DatagramSocket, SocketCounters, normal_address, open_socket
+from sleepy.udp.batch import DatagramSocket, SocketCounters, open_socket, resolve
 from sleepy.udp.connection_errors import ClosedLocally, TimedOut
 from sleepy.udp.peer import Peer
 from sleepy.udp.switchboard import Connected, Dial, DialFailed, Line, Switchboard
@@ -276,10 +275,8 @@ class Node:
             yield peer
 
     async def _resolve(self, address: Address) -> Address:
-        host, port = address
-        family, mapped = self._socket.family, socket.AI_V4MAPPED  # so an IPv6 socket speaks with IPv4 peers, too
-        found = await self._loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM, flags=mapped)
-        return normal_address(found[0][4])
+        _, resolved = await resolve(*address, family=self._socket.family)
+        return resolved
 
     # ---- turns
 

@@ -109,8 +109,9 @@ class Streams:
     def _on_block(self, block: IncomingBlock) -> None:
         label = block.label or b""
         if label.startswith(_CALL):
-            self._arrived.append(block)
-            self._accepting.wake()
+            if block.state is not BlockState.CANCELLED:  # rule 5
+                self._arrived.append(block)
+                self._accepting.wake()
             return
         transport = self._calls.pop(label.removeprefix(_ANSWER), None) if label.startswith(_ANSWER) else None
         if transport is not None:
@@ -277,7 +278,7 @@ class StreamTransport(asyncio.Transport):
         if self._closing:
             self._stop_incoming("the reader has closed the stream")
         else:
-            self._pull()
+            self.on_change()
 
     def on_change(self) -> None:
         """A block has come further, or to its end."""
@@ -307,7 +308,8 @@ class StreamTransport(asyncio.Transport):
         if buffer and outgoing.state is BlockState.STOPPED:
             self._lose(self._refusal())
         while buffer and (size := largest_frame(outgoing.room)) > 0:
-            frame = write_frame(bytes(buffer[:size]))
+            with memoryview(buffer) as view:
+                frame = write_frame(view[:size])
             del buffer[:size]
             outgoing.write(frame)
             self._written += len(frame)

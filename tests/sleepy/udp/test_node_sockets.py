@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sleepy.errors import SleepyError
 from sleepy.udp.batch import BatchSocket, TransportSocket
 from sleepy.udp.node import Node
 from sleepy.udp.peer import Peer
@@ -150,6 +151,25 @@ def test_many_peers_at_once(run: Any) -> None:
             group.create_task(serve(there))
             for number in range(30):
                 group.create_task(caller(there.address, number))
+
+    run(main())
+
+
+def test_ipv6_and_names(run: Any) -> None:
+    """A peer has one address, whatever the system calls it; a name is looked up in the node's own family."""
+
+    async def main() -> None:
+        for host, called in (("::1", "::1"), ("127.0.0.1", "localhost")):
+            try:
+                async with open_node((host, 0)) as here, open_node((host, 0)) as there:
+                    peer, other = await asyncio.gather(here.connect((called, there.address[1])), there.accept())
+                    assert peer.address == there.address
+                    assert other.address == here.address
+                    await peer.send(b"hello")
+                    assert await other.receive() == b"hello"
+            except OSError as error:
+                if host == "127.0.0.1" or isinstance(error, SleepyError):
+                    raise
 
     run(main())
 
