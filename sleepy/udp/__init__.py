@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from sleepy.udp.node import Node
     from sleepy.udp.peer import Peer
     from sleepy.udp.plain_node import open_plain_node
+    from sleepy.udp.reachable_node import ReachableNode, open_reachable_node
+    from sleepy.udp.relay import Relay
     from sleepy.udp.secure_node import open_node
     from sleepy.udp.session import (
         HandshakeError,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         WrongKey,
         WrongPreSharedKey,
     )
+    from sleepy.udp.traversal_config import PeerAbsent, PeerRefused, TraversalError, TraversalTimeout
 
 __all__ = [
     "Bandwidth",
@@ -81,13 +84,19 @@ __all__ = [
     "PacketHeader",
     "PacketTooLarge",
     "Peer",
+    "PeerAbsent",
     "PeerProtocolError",
+    "PeerRefused",
     "QueueFull",
+    "ReachableNode",
     "Refused",
+    "Relay",
     "SequenceBuffer",
     "Statistics",
     "TimedOut",
     "TooManyBlocks",
+    "TraversalError",
+    "TraversalTimeout",
     "VersionMismatch",
     "WentAway",
     "WrongKey",
@@ -95,6 +104,7 @@ __all__ = [
     "newer",
     "open_node",
     "open_plain_node",
+    "open_reachable_node",
     "parse_key",
     "print_key",
 ]
@@ -133,6 +143,8 @@ _LATER: Final = {
     "node": ("Node",),
     "peer": ("Peer",),
     "plain_node": ("open_plain_node",),
+    "reachable_node": ("ReachableNode", "open_reachable_node"),
+    "relay": ("Relay",),
     "secure_node": ("open_node",),
     "session": (
         "HandshakeError",
@@ -142,6 +154,7 @@ _LATER: Final = {
         "WrongKey",
         "WrongPreSharedKey",
     ),
+    "traversal_config": ("PeerAbsent", "PeerRefused", "TraversalError", "TraversalTimeout"),
 }
 _MODULES: Final = {name: module for module, names in _LATER.items() for name in names}
 
