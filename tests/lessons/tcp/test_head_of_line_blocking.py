@@ -117,20 +117,36 @@ def test_one_lost_response(stage) -> None:
 
 
 def test_a_lost_request_holds_up_those_behind_it(stage) -> None:
-    """TCP keeps requests in order as well."""
+    """TCP keeps requests in order as well; the lost one is at the server when its second copy is."""
     settle(stage)
-    stage.act(
-        "drop",
-        next(
-            one.key
-            for one in part(stage, Lanes).packets
-            if one.key.startswith("pipeline pipeline") and one.fate == "flying"
-        ),
-    )
+    packet = [one for one in part(stage, Lanes).packets if one.source == "pipeline" and one.fate == "flying"][-1]
+    stage.act("drop", packet.key)
+    told(stage, f"Request {packet.label} is at the server (pipeline)")
+    [lost] = [life for life in part(stage, Lives, "pipeline").lives if life.label == packet.label]
+    assert lost.stretches[0].what == "is on its way to the server"
+    assert lost.stretches[0].end - lost.stretches[0].start > 0.150  # at a round trip of 100 ms
     stage.view(90)
     held, pool = figures(stage)["held up by a lost one"]
     assert int(held) >= 4
     assert pool == "0"
+
+
+def test_of_two_slow_ones_the_nearer_is_to_blame(stage) -> None:
+    settle(stage)
+    numbers: list[str] = []
+    for _ in range(2):
+        stage.act("slow", "")
+        numbers += re.findall(r"Request (\d+) comes, a slow one", told(stage, "a slow one"))
+    told(stage, f"{int(numbers[1]) + 1} is done")
+    told(stage, f"{int(numbers[1]) + 1} is done")  # through the pipeline, which is later
+    whats = {
+        one.what
+        for life in part(stage, Lives, "pipeline").lives
+        if int(life.label) > int(numbers[1])
+        for one in life.stretches
+    }
+    assert f"lies at the server behind {numbers[1]}" in whats
+    assert f"lies at the server behind {numbers[0]}" not in whats
 
 
 def test_more_connections_hold_up_fewer(stage) -> None:
