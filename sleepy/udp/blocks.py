@@ -13,8 +13,8 @@ Rules:
 3. The receiver keeps what the reader has not taken. A reader who can store anywhere takes each part as it comes, in
    any order (a *sink*); another takes the bytes in order.
 4. *Open*, *end*, *cancel*, *stop* and credit are sent until they are acked, or do not matter any more.
-5. Both sides may give a block up, with a code and a reason. *Stop* with code 0 says that all was taken: then only is
-   a block finished for its sender.
+5. Both sides may give a block up, with a code and a reason. *Cancel* comes with the label, as nothing else of the block
+   may ever arrive. *Stop* with code 0 says that all was taken: then only is a block finished for its sender.
 6. At most `MAX_BLOCKS` blocks are open in each direction; one is open until it is finished or given up, and the other
    side knows. What comes for a block that is not open any more is ignored.
 
@@ -38,7 +38,6 @@ from sleepy.udp.chunks import (
     MAX_TEXT,
     UNIT,
     BlockCancel,
-    BlockChunk,
     BlockCredit,
     BlockData,
     BlockEnd,
@@ -186,7 +185,7 @@ class OutgoingBlock:
         """Put parts into a packet, until ``budget`` bytes are used (the last may use more) or nothing else fits."""
         enough = packet.room - budget
         for what in sorted(self._due):
-            if packet.add(self._control(what).encode(), (self, what, 0, 0)):
+            if packet.add(self._control(what), (self, what, 0, 0)):
                 self._due.discard(what)
         while packet.room > enough and (todo := self._sendable()):
             room = max(0, packet.room - DATA_HEADER)
@@ -202,12 +201,13 @@ class OutgoingBlock:
 
     # --8<-- [end:fill]
 
-    def _control(self, what: int) -> BlockChunk:
-        if what == BLOCK_OPEN:
-            return BlockOpen(self.number, self._announced, self.label)
+    def _control(self, what: int) -> bytes:
         if what == BLOCK_END:
-            return BlockEnd(self.number, self._written)
-        return BlockCancel(self.number, self.code, self.reason)
+            return BlockEnd(self.number, self._written).encode()
+        opened = BlockOpen(self.number, self._announced, self.label).encode()
+        if what == BLOCK_OPEN:
+            return opened
+        return opened + BlockCancel(self.number, self.code, self.reason).encode()  # or nobody knows what was given up
 
     def on_acked(self, what: int, first: int, count: int, /) -> None:
         """A part arrived."""

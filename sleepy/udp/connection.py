@@ -132,7 +132,7 @@ class Connection(Dialogue):
     # --8<-- [start:receive]
     def receive(self, datagram: bytes, address: Address, now: float) -> None:
         """Take a datagram that came from ``address`` at ``now`` (seconds)."""
-        if self.finished:
+        if self.finished or (self._greeting is not None and not self._greeting.may_read(datagram)):
             return
         time = self._clock.awake(now)
         try:
@@ -250,7 +250,9 @@ class Connection(Dialogue):
         return exchange.next_send() if waits and self.established else inf
 
     def _make_probe(self, now: float) -> None:
-        """Have something to send: what is new, else what is under way for the longest time, else a ping."""
+        """Have something to send: a hello that the peer may wait for, what is new, what is longest under way, or a ping."""
+        if self._greeting is not None and self._greeting.repeat():
+            return
         if not (self.established and self._messages.has_data(now)):
             self._exchange.repeat_oldest()
             if not self._messages.has_data(now):

@@ -4,12 +4,14 @@ Rules:
 
 1. Each side's first packet is a *hello*, alone: a number drawn at random, and the side's parameters. It is sent again until
    it is acked.
-2. Messages wait until the other side's hello has come: before that nobody knows whether the channels are the same.
+2. Messages wait until the other side's hello has come: before that nobody knows whether the channels are the same. And
+   nothing else is read before it, nor acked: it may be late, and from an earlier conversation between the same addresses.
 3. A hello with another number is somebody else at the same address: the peer was started anew, and knows nothing of us.
 """
 
 from collections.abc import Callable
 
+from sleepy.udp.plain import beginning
 from sleepy.udp.preface import HELLO, NONCE, Hello, write_hello
 
 
@@ -34,9 +36,18 @@ class Greeting:
         self.peer: bytes | None = None
         self._acked = False
 
+    def may_read(self, datagram: bytes) -> bool:
+        """Whether to open a datagram: any after the peer's hello, before it none but that (rule 2)."""
+        return self.peer is not None or beginning(datagram) is not None
+
     def is_another(self, nonce: bytes | None) -> bool:
         """Whether a hello with this number, if there is one, is not from the peer that we know (rule 3)."""
         return nonce is not None and self.peer is not None and nonce != self.peer
+
+    def repeat(self) -> bool:
+        """Nobody answers: have our hello sent again, if it may be for want of that (rule 2); whether it may."""
+        self.due = not self._acked
+        return self.due
 
     def token(self) -> "tuple[Greeting, int, int, int]":
         """The token of a packet with our hello in it, which is about to leave."""

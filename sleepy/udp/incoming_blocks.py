@@ -238,7 +238,7 @@ class IncomingBlocks:
             block.on_end(chunk)
         else:
             block.on_cancel(chunk)
-            if block in self._announced:  # nobody has seen it, nobody needs to
+            if block in self._announced and len(self._announced) > MAX_BLOCKS:  # an honest sender waits for our acks
                 self._announced.remove(block)
 
     def _sweep(self) -> None:
@@ -251,7 +251,7 @@ class IncomingBlocks:
             del self._settling[block.number]
 
     def take_announced(self) -> list[IncomingBlock]:
-        """The blocks that began, once each."""
+        """The blocks that began, once each; one may have been cancelled since."""
         announced, self._announced = self._announced, []
         return announced
 

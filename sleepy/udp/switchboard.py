@@ -178,6 +178,7 @@ class Switchboard(ABC):
         if events:
             self._on_events(line, events)
         if connection.finished:
+            line.due = True  # for good: who still holds it may touch it, and it is not asked again
             self._wakeups.discard(line)
             self._forget(line)  # rule 4
         else:

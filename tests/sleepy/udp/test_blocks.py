@@ -214,3 +214,14 @@ def test_what_no_honest_receiver_says() -> None:
         end.open_block()
         with pytest.raises(ProtocolError):
             end.receive(chunk.encode())
+
+
+def test_a_block_that_was_cancelled_before_it_was_known_is_announced() -> None:
+    """Rule 5: whoever waits for it learns by its label that it will not come."""
+    pipe = pipe_of()
+    pipe.a.open_block(b"answer").cancel(7, "changed my mind")
+    pipe.settle()
+    (block,) = pipe.b.take_blocks()
+    assert (block.label, block.state, block.code) == (b"answer", BlockState.CANCELLED, 7)
+    assert pipe.a._outgoing is not None
+    assert not pipe.a._outgoing.blocks

@@ -24,13 +24,13 @@ from sleepy.udp.connection_errors import (
     TimedOut,
     WentAway,
 )
-from sleepy.udp.connection_events import AddressChanged, BlockChanged, BlockRoomAgain, Established, RoomAgain
+from sleepy.udp.connection_events import AddressChanged, BlockChanged, BlockRoomAgain, Established, Event, RoomAgain
 from sleepy.udp.ending import State
 from sleepy.udp.header import read_header
-from sleepy.udp.plain import PlainPackets
+from sleepy.udp.plain import PlainPackets, beginning
 from sleepy.udp.preface import write_response
 from sleepy.udp.protection import Protection
-from tests.sleepy.udp.connecting import ALICE, BOB, ELSEWHERE, Mode, World, sessions
+from tests.sleepy.udp.connecting import ALICE, BOB, ELSEWHERE, Mode, Side, World, sessions
 
 MODES: tuple[Mode, ...] = ("encrypted", "plain")
 BAD = Link(delay=0.03, jitter=0.02, ordered=False, loss=0.25, duplicate=0.1)
@@ -218,6 +218,34 @@ def test_plain_messages_wait_for_the_hello() -> None:
     assert world.a.of(Established) == [Established()]
     assert world.a.connection.established
     assert world.b.inbox[0] == [b"early"]
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_nothing_is_read_before_a_plain_peer_says_hello(lost: int) -> None:
+    """Found by the campaign: what overtook the hello was told before `Established`, when no program was there to hear it.
+
+    However often the hello is lost, it is repeated rather than what comes after it.
+    """
+    world = World(mode="plain")
+    hellos: list[bytes] = []
+
+    def tamper(datagram: bytes, sender: Side) -> list[bytes]:
+        if sender is world.a and beginning(datagram) is not None and len(hellos) < lost:
+            hellos.append(datagram)
+            return []
+        return [datagram]
+
+    def on_event(event: Event) -> None:
+        if event == Established():
+            world.a.connection.open_block(b"file")
+
+    world.tamper, world.a.on_event = tamper, on_event
+    world.send(world.a, *numbered(500, 1000))
+    world.run(15)
+    assert len(hellos) == lost
+    assert world.b.events[0] == Established()
+    assert len(world.b.inbox[0]) == 500
+    assert [block.label for block in world.b.blocks] == [b"file"]
 
 
 def test_different_channels_are_refused_at_once_when_encrypted() -> None:

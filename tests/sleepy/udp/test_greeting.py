@@ -2,6 +2,7 @@
 
 from random import Random
 
+from sleepy.udp.endpoint import Endpoint
 from sleepy.udp.greeting import Greeting
 from sleepy.udp.preface import read_preface
 
@@ -31,3 +32,19 @@ def test_another_number_is_another_peer() -> None:
     assert not greeting.is_another(b"12345678")
     assert not greeting.is_another(None)
     assert greeting.is_another(b"whoever.")
+
+
+def test_before_the_peers_hello_nothing_else_is_read() -> None:
+    """Rule 2; it is repeated if nobody answers, until it is acked."""
+    greeting = Greeting(b"", Random(1).randbytes)
+    hello = Endpoint(now=0.0).send(greeting.payload)[0]
+    assert greeting.may_read(hello)
+    assert not greeting.may_read(Endpoint(now=0.0).send(b"anything else")[0])
+    assert not greeting.may_read(b"")
+    greeting.peer = b"12345678"
+    assert greeting.may_read(b"anything")
+    carrier, *what = greeting.token()
+    assert greeting.repeat()
+    assert greeting.due
+    carrier.on_acked(*what)
+    assert not greeting.repeat()

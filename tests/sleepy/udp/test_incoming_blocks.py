@@ -89,4 +89,4 @@ def test_untaken_announcements_do_not_pile_up() -> None:
     for number in range(200):
         for chunk in (BlockOpen(number, 0, b""), BlockEnd(number, 0), BlockCancel(number, 1, "")):
             incoming.receive(chunk)
-    assert len(incoming._announced) + len(incoming.blocks) + len(incoming._settling) <= 2
+    assert len(incoming._announced) + len(incoming.blocks) + len(incoming._settling) <= MAX_BLOCKS + 2

@@ -431,3 +431,57 @@ def test_wait_closed_waits_until_all_has_arrived() -> None:
         assert isinstance(peer.error, ClosedLocally)
 
     between(alice, swallow, sim.Link(delay=0.02, rate=1e6))
+
+
+def test_who_accepts_and_aborts_at_once_leaves_nobody_waiting() -> None:
+    """Found by the campaign: the answer was given up before its label had arrived, and the caller read for ever."""
+
+    async def alice(peer: Peer) -> None:
+        reader, writer = await peer.open_stream()
+        writer.write(b"question")
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            assert isinstance(await outcome(reader.read()), ConnectionResetError)
+
+    async def serve(peer: Peer) -> None:
+        await asyncio.sleep(1)  # until all of the question is there
+        _, writer = await peer.accept_stream()
+        writer.transport.abort()
+
+    between(alice, serve)
+
+
+def test_a_call_that_was_given_up_before_it_was_known_is_not_accepted() -> None:
+    """Rule 5."""
+
+    async def alice(peer: Peer) -> None:
+        _, writer = await peer.open_stream()
+        writer.transport.abort()
+        reader, writer = await peer.open_stream()
+        writer.write(b"sense")
+        writer.write_eof()
+        assert await reader.read() == b"sense"
+        writer.close()
+
+    between(alice, copy_back)
+
+
+def test_a_stream_may_be_closed_after_its_connection() -> None:
+    """Found by the campaign: closing it touched a line that was forgotten, and the node's turn ended with a KeyError."""
+
+    async def alice(peer: Peer) -> None:
+        _, writer = await peer.open_stream()
+        writer.write(b"question")
+        await peer.close()
+        writer.close()
+        writer.transport.abort()
+        peer._owner.touch(peer._line)
+        await asyncio.sleep(1)
+
+    async def serve(peer: Peer) -> None:
+        _, writer = await peer.accept_stream()
+        await peer.wait_closed()
+        writer.close()
+        await asyncio.sleep(1)
+
+    between(alice, serve)
