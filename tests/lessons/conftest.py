@@ -36,7 +36,7 @@ def site(tmp_path_factory) -> Build:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     return Build(folder, done.returncode, done.stderr)
 

@@ -20,7 +20,7 @@ def run(root: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stderr
@@ -30,7 +30,7 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-@pytest.mark.timeout(200)  # a whole build
+@pytest.mark.timeout(400)  # a whole build
 def test_it_needs_nothing_but_its_own_folder(repository, tmp_path) -> None:
     before = contents(repository)
     run(repository, "lessons", "new", "udp", SLUG, "--title", TITLE)

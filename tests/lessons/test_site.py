@@ -9,7 +9,7 @@ import pytest
 from lessons import catalogue
 from tests.lessons.conftest import ROOT
 
-pytestmark = pytest.mark.timeout(180)  # whichever comes first waits for the build
+pytestmark = pytest.mark.timeout(400)  # whichever comes first waits for the build
 
 IN_SHEETS = re.compile(r"url\([\"']?(?!data:)([^)\"']+)|@import\s+[\"']([^\"']+)")
 LOADED = {"script": "src", "img": "src", "source": "srcset", "iframe": "src", "use": "href", "image": "href"}

@@ -35,7 +35,7 @@ def outline(page: Path) -> Outline:
     )
 
 
-@pytest.mark.timeout(300)  # two whole builds
+@pytest.mark.timeout(600)  # two whole builds
 def test_it_builds_the_same_pages(site, repository) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "zensical", "build", "--strict", "--clean"],
@@ -43,7 +43,7 @@ def test_it_builds_the_same_pages(site, repository) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     built = repository / "site"
