@@ -122,8 +122,8 @@ class Playground(Scenario):
         Slider(name="work", label="A slow one takes", low=100, high=1000, step=50, value=300, unit="ms"),
         Switch(name="guard", label="Pipeline: stall_guard", restarts=True),
         Switch(name="acks", label="Draw bare acks, too"),
-        Button(name="slow", label="The next one is slow"),
-        Button(name="burst", label=f"{BURST} requests at once"),
+        Button(name="slow", label="The next is slow"),
+        Button(name="burst", label=f"{BURST} at once"),
     )
     still = 103
 
