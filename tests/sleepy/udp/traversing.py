@@ -15,6 +15,7 @@ from sleepy.udp.traversal import Traversal
 from sleepy.udp.traversal_config import Event, Found, NotFound, Relayed, TraversalConfig
 
 PORT = 9000
+PATIENCE = 20.0  # seconds for a handshake, on links that lose much
 NATS: dict[str, sim.Nat | None] = {
     "open": None,
     "full cone": sim.Nat.FULL_CONE,
@@ -42,7 +43,7 @@ class MiniNode(asyncio.DatagramProtocol):
         now = self.loop.time()
         self.traversal = Traversal(self.config, now=now)
         handshake = HandshakeConfig(identity=identity(name), random_bytes=random_bytes)
-        self.listener = Listener(handshake, now=now)
+        self.listener = Listener(handshake, now=now, lifetime=PATIENCE)
         self.handshake = handshake
         self.dials: dict[bytes, Initiator] = {}
         self.events: list[Event] = []
@@ -91,7 +92,7 @@ class MiniNode(asyncio.DatagramProtocol):
         for event in self.traversal.take_events():
             self.events.append(event)
             if isinstance(event, Found) and event.asked:
-                dial = Initiator(self.handshake, now=now, expect=event.public_key)
+                dial = Initiator(self.handshake, now=now, timeout=PATIENCE, expect=event.public_key)
                 self.dials[dial.connection_id] = dial
                 self.ways[dial.connection_id] = event.address
             elif isinstance(event, NotFound):
@@ -172,7 +173,7 @@ class World:
                 self.network.nat(router, behind, outside="internet")
 
     def run(self, main: Any, **options: Any) -> Any:
-        return sim.run(main, self.network, until=200.0, **options)
+        return sim.run(main, self.network, until=300.0, **options)
 
     async def serve(self, **options: Any) -> Rendezvous:
         def make(now: float) -> Introducer:
