@@ -17,8 +17,6 @@ What must hold, whatever happens:
 import asyncio
 import gc
 import logging
-from collections import Counter
-from dataclasses import dataclass
 from functools import partial
 from operator import is_
 from random import Random
@@ -29,6 +27,7 @@ from sleepy.sim.host import Host, _here  # pyright: ignore[reportPrivateUsage] -
 from sleepy.tcp import Client, HostClient, LBClient, PipelineClient
 from sleepy.tcp.frames import Frames
 from sleepy.tcp.multiplex import Multiplex
+from tests.sleepy.campaigns import Outcome
 from tests.sleepy.tcp.campaign.callers import SLACK, Callers
 from tests.sleepy.tcp.campaign.dialects import Dialect, Framed, Http, Multiplexed
 from tests.sleepy.tcp.campaign.ledger import Ledger
@@ -38,29 +37,6 @@ from tests.sleepy.tcp.campaign.subjects import KINDS, Subject, draw_subject
 QUIET = 5.0  # seconds: longer than any dial, drain or pause between dials
 DURATION = 6.0  # seconds of bad weather
 LINGER = 300.0  # seconds after which TCP has forgotten everything (TIME-WAIT, and giving up on a peer that is gone)
-
-
-@dataclass
-class Outcome:
-    """What came of a run.
-
-    Attributes:
-        seed: Its seed.
-        kind: The client's kind.
-        requests: How many requests were asked.
-        outcomes: How they ended.
-        faults: What was done to them.
-        violations: What must not have happened.
-        events: What happened, if it was to be kept.
-    """
-
-    seed: int
-    kind: str
-    requests: int
-    outcomes: Counter[str]
-    faults: Counter[str]
-    violations: list[str]
-    events: list[str]
 
 
 class _Ears(logging.Handler):
