@@ -187,6 +187,10 @@ class Playground(Scenario):
     def _call(self) -> None:
         self.world.start("client", self._ask(next(self.numbers)))
 
+    def _burst(self) -> None:
+        for _ in range(BURST):
+            self._call()
+
     async def _ask(self, number: int) -> None:
         try:
             await self.client.get(f"/{number}")
@@ -211,7 +215,7 @@ class Playground(Scenario):
     def act(self, name: str, value: str) -> str:
         """More callers, one less, or a packet less."""
         if name == "burst":
-            return self._timed(self.world.do("client", lambda: [self._call() for _ in range(BURST)]))
+            return self._timed(self.world.do("client", self._burst))
         if name == "drop":
             flight = self.traffic.drop(value)
             gone = "That packet is not in the air any more."
