@@ -263,6 +263,9 @@ class Connection(Dialogue):
         ending = self._ending
         payload = ending.speak(time)
         if payload is not None:
+            greeting = self._greeting
+            if greeting is not None and greeting.repeat():  # without our hello the peer would not read this
+                datagrams.append(self._exchange.send(greeting.payload, [greeting.token()], time))
             datagrams.append(self._exchange.send(payload, [ending.token()], time))
         elif ending.answer():
             datagrams.append(self._exchange.send_ack(time))

@@ -35,13 +35,14 @@ from sleepy.udp.pacing import Pacer
 from sleepy.udp.path_mtu import BASE, PathMtuSearch
 from sleepy.udp.payload import Token
 from sleepy.udp.plain import Envelope
-from sleepy.udp.preface import Preface, read_preface, write_ack_delay
+from sleepy.udp.preface import HELLO, Preface, read_preface, write_ack_delay
 from sleepy.udp.recovery import Recovery
 
 SENT_MEMORY: Final = 4096  # packets
 ANSWER_AFTER: Final = 4  # packets; who reads many at once answers them once
 NOTABLE_DELAY: Final = 0.001  # seconds; a shorter one is not worth 3 bytes
 _SHORTEST_HEADER: Final = 4
+_HELLO: Final = bytes([HELLO])
 _DELAY: Final = 3  # bytes that tell how long an ack was held back
 _SPREAD: Final = MAX_PACKET_HEADER - _SHORTEST_HEADER + _DELAY  # by which headers vary
 _ENDPOINT: Final = EndpointConfig(
@@ -207,7 +208,7 @@ class PacketExchange:
         return self.send_unacked(b"" if self._held_back(now) else write_ack_delay(0.0), now)
 
     def _seal(self, payload: bytes, now: float) -> bytes:
-        if self._held_back(now):
+        if self._held_back(now) and payload[:1] != _HELLO:  # by which a packet with a hello is known, if it comes first
             payload = write_ack_delay(now - self._policy.newest_time) + payload
         self._policy.on_sent()
         return self._envelope.protect(self.endpoint.send(payload)[0], now)

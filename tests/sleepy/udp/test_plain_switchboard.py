@@ -33,6 +33,19 @@ def test_a_dial_connects_both_sides() -> None:
     exchange.talk(dialled.line, accepted.line)
 
 
+def test_a_busy_peer_may_answer_late() -> None:
+    """Its hello comes with an ack that was held back for a while, and is known all the same."""
+    exchange = Exchange(alice=plain(1), bob=plain(2))
+    exchange.dial(ALICE, BOB)
+    exchange.flush(ALICE)
+    ((_, _, _, hello),) = exchange.sent
+    exchange.boards[BOB].receive([hello], ALICE, 0.0)
+    exchange.now = 0.005
+    exchange.flush(BOB)
+    exchange.run(0.1)
+    assert len(exchange.connected(ALICE)) == 1
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     late=lists(floats(0, 0.1), min_size=1, max_size=5),
