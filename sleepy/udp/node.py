@@ -19,6 +19,7 @@ Rules:
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from math import inf
@@ -275,7 +276,8 @@ class Node:
             yield peer
 
     async def _resolve(self, address: Address) -> Address:
-        _, resolved = await resolve(*address, family=self._socket.family)
+        mapped = socket.AI_V4MAPPED  # so an IPv6 socket speaks with IPv4 peers, too
+        _, resolved = await resolve(*address, family=self._socket.family, flags=mapped)
         return resolved
 
     # ---- turns

@@ -141,6 +141,39 @@ def test_who_asks_twice_searches_once() -> None:
     play(world, {node("alice"): ("alice", alice), node("bob"): ("bob", echo)})
 
 
+def test_a_peer_that_is_being_closed_is_reached_anew() -> None:
+    world = World({"alice": "full cone", "bob": "full cone"})
+
+    async def alice(node: ReachableNode) -> None:
+        await asyncio.sleep(1)
+        peer = await node.reach(BOB.public_key)
+        leaving = asyncio.create_task(peer.close())
+        await asyncio.sleep(0)
+        again = await node.reach(BOB.public_key)
+        assert again is not peer
+        await leaving
+        await again.close()
+
+    async def serve(node: ReachableNode) -> None:
+        for _ in range(2):
+            await echo(node)
+
+    play(world, {node("alice"): ("alice", alice), node("bob"): ("bob", serve)})
+
+
+def test_rule_1_datagrams_that_arrive_together_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def alice(node: ReachableNode) -> None:
+        await registered(node)
+        assert node._traversal is not None
+        before, taken = node._traversal.ignored, []
+        monkeypatch.setattr(node._board, "receive", lambda datagrams, *_: taken.extend(datagrams))
+        node._receive([bytes([kind]) for kind in (1, 6, 7, 13, 63, 64, 255)], ("10.6.6.6", 6))
+        assert taken == [bytes([kind]) for kind in (1, 6, 64, 255)]
+        assert node._traversal.ignored == before + 3
+
+    play(World({"alice": "full cone"}), {node("alice"): ("alice", alice)})
+
+
 async def wait(_: ReachableNode) -> None:
     await asyncio.sleep(30)
 

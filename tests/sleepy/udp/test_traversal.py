@@ -220,6 +220,18 @@ def test_a_server_that_was_started_anew_is_found_again() -> None:
     world.run(main())
 
 
+def test_before_we_are_registered_nobody_is_told_anything() -> None:
+    """The server would not pass it on."""
+    options: dict[str, Any] = {"server": SERVER, "server_key": SERVER_IDENTITY.public_key}
+    peer = Traversal(TraversalConfig(identity=identity("bob"), **options), now=0.0)
+    peer.ask(identity("alice").public_key, 0.0)
+    sent = 0
+    while peer.next_timeout < 5.0:
+        peer.on_time(peer.next_timeout)
+        sent += len(peer.take_datagrams())
+    assert sent == 5  # at 0, 0.25, 0.75, 1.75 and 3.75 s it asks to be registered
+
+
 def test_what_was_asked_before_we_are_registered_waits_for_it() -> None:
     world = World({"alice": "full cone", "bob": "full cone"})
 
@@ -260,6 +272,7 @@ def test_rule_3_who_is_not_accepted_learns_no_address() -> None:
         bob = await world.peer("bob", accept=lambda key: key != identity("alice").public_key)
         with pytest.raises(PeerRefused, match="does not want to be introduced to us"):
             await world.meet(alice, bob)
+        assert not alice.traversal._conversations
         outside = bob.traversal.outside
         assert outside is not None
         assert not [to for _, to in alice.sent if to[0] == outside[0]]
@@ -461,7 +474,7 @@ def knocked_at(peer: Traversal) -> set[Address]:
 
 
 def test_rule_4_inside_addresses_of_strangers_are_not_tried() -> None:
-    inside = (("192.168.1.9", 53), ("198.51.100.99", 53), ("127.0.0.1", 53))
+    inside = (("192.168.1.9", 53), ("198.51.100.99", 53), ("127.0.0.1", 53), ("192.168.1.9", 0))
     assert knocked_at(hostile([want("eve", ("192.0.2.66", 6), inside)])) == {("192.0.2.66", 6)}
     assert knocked_at(hostile([want("eve", (OUTSIDE, 6), inside)])) == {("192.168.1.9", 53), (OUTSIDE, 6)}
 
@@ -501,6 +514,7 @@ def test_rule_3_all_that_one_invented_asker_can_make_us_send() -> None:
     knocks = [datagram for datagram, to in sent if to == ("192.0.2.66", 6)]
     assert len(knocks) < 40
     assert sum(map(len, knocks)) < 2000
+    assert not peer.take_events()  # whom we did not ask for we do not miss
 
 
 def test_all_that_an_invented_relay_can_make_us_send() -> None:
@@ -512,8 +526,9 @@ def test_all_that_an_invented_relay_can_make_us_send() -> None:
     while peer.next_timeout < 30.0:
         peer.on_time(peer.next_timeout)
         sent += peer.take_datagrams()
-    to_victim = [datagram for datagram, to in sent if to == ("192.0.2.99", 9)]
-    assert 0 < sum(map(len, to_victim)) < 5000
+    to_victim = [datagram for datagram, to in sent if to == RELAY]
+    assert [datagram[0] for datagram in to_victim].count(Kind.BIND) == 8
+    assert sum(map(len, to_victim)) < 3000
 
 
 def test_rule_2_another_peer_does_not_belong_to_the_conversation() -> None:
@@ -553,15 +568,24 @@ def test_rule_2_nobody_else_makes_us_agree_again() -> None:
     assert len(hostile([alice, eve]).take_datagrams()) == once
 
 
-@pytest.mark.parametrize(("where", "taken"), [(("127.0.0.1", 9), False), (("192.0.2.99", 0), False), (RELAY, True)])
-def test_rule_4_holds_for_relays_that_we_asked(where: Address, taken: bool) -> None:
+@pytest.mark.parametrize(
+    ("where", "size", "taken"),
+    [
+        (RELAY, 16, True),
+        (("127.0.0.1", 9), 16, False),
+        (("192.0.2.99", 0), 16, False),
+        (RELAY, 15, False),
+        (RELAY, 17, False),
+    ],
+)
+def test_rule_4_holds_for_relays_that_we_asked(where: Address, size: int, taken: bool) -> None:
     carol, alice = identity("carol").public_key, identity("alice").public_key
     peer = hostile([], relays=(carol,), relay_after=0.0)
     peer.ask(alice, 0.0)
     (name,) = peer._conversations
     server = Sealer(SERVER_IDENTITY, identity("bob").public_key)
     agreed = Told(alice, ("192.0.2.1", 1), (), Message(Code.AGREE, name))
-    lent = Told(carol, where, (), Message(Code.LENT, name, bytes(16)))
+    lent = Told(carol, where, (), Message(Code.LENT, name, bytes(size)))
     for told in (agreed, lent):
         peer.receive(encode_notice(server, told), SERVER, 0.0)
     assert bool(peer._legs) is taken
