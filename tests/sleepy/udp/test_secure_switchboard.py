@@ -70,6 +70,16 @@ def test_a_round_trip_is_not_measured_on_copies() -> None:
     assert dialled.line.connection.statistics().rtt == pytest.approx(2 * DELAY)
 
 
+def test_a_round_trip_is_not_measured_from_the_second_copy() -> None:
+    """Karn's rule: the answer to the first HELLO comes just after the second was sent, and is not taken for its answer."""
+    exchange = Exchange(alice=secure(1), bob=secure(2))
+    exchange.tamper = lambda datagram, _here, _there: [(0.12, datagram)]
+    exchange.dial(ALICE, BOB)
+    exchange.run(2)
+    (dialled,) = exchange.connected(ALICE)
+    assert dialled.line.connection.statistics().rtt > 0.2  # not 0.01
+
+
 def test_a_dial_that_is_hung_up_leaves_nothing() -> None:
     exchange = Exchange(alice=secure(1))
     dial = exchange.dial(ALICE, BOB, expect=key(2))
@@ -182,25 +192,47 @@ def test_two_dials_from_behind_routers_become_one_connection(
     one_connection_each(exchange)
 
 
-def test_a_restarted_peer_replaces_what_was_before() -> None:
-    """Rule 4: at once, even if it had been called by us a moment ago."""
-    exchange = together(1)
-    (old,) = exchange.connected(BOB)
-    exchange.boards[ALICE] = secure(1, exchange.now, life=2)  # it has forgotten everything
-    exchange.dial(ALICE, BOB)
+def test_a_dial_takes_the_peer_that_it_expects_from_wherever_it_calls() -> None:
+    """Rule 2: nobody is at the address that we call; the peer with that key calls us, and is found where it is."""
+    exchange = Exchange(alice=secure(1), bob=secure(2))
+    dial = exchange.dial(ALICE, EVE, expect=key(2))
+    exchange.run(0.1)
+    exchange.dial(BOB, ALICE)
     exchange.run(1)
-    assert isinstance(exchange.closed[old.line], WentAway)
-    new = exchange.connected(BOB)[1]
-    assert exchange.boards[BOB].lines() == [new.line]
+    (dialled,) = exchange.connected(ALICE)
+    assert dialled.dial is dial
+    assert dialled.line.address == BOB
+    exchange.talk(dialled.line, exchange.connected(BOB)[0].line)
+
+
+def test_a_restarted_peer_replaces_what_was_before() -> None:
+    """Rule 4: at once, and again and again; and a peer that has left leaves no trace."""
+    exchange = together(1)
+    for life in (2, 3, 4):
+        old = exchange.connected(BOB)[-1]
+        exchange.boards[ALICE] = secure(1, exchange.now, life=life)  # it has forgotten everything
+        exchange.dial(ALICE, BOB)
+        exchange.run(1)
+        assert isinstance(exchange.closed[old.line], WentAway)
+        new = exchange.connected(BOB)[-1]
+        assert exchange.boards[BOB].lines() == [new.line]
     assert exchange.boards[BOB].line_to(ALICE) is new.line
     exchange.talk(new.line, exchange.connected(ALICE)[-1].line)
+    new.line.connection.close(exchange.now)
+    exchange.boards[BOB].touch(new.line)
+    exchange.run(20)
+    assert len(exchange.boards[BOB]) == 0
+    assert not exchange.boards[BOB]._by_key  # type: ignore[attr-defined]
+    exchange.boards[BOB].touch(new.line)  # whoever still holds it does no harm
+    exchange.run(1)
 
 
-def test_a_peer_that_we_called_and_that_was_restarted_is_noticed() -> None:
-    """Rule 4, in the other role: it calls us, from its own address."""
-    exchange = together(1)
+@pytest.mark.parametrize("seed", [HIGH, LOW])
+def test_a_peer_that_we_called_and_that_was_restarted_is_noticed(seed: int) -> None:
+    """Rule 4, in the other role: it calls us, from the address where we called it; rule 3 is not about that."""
+    exchange = together(seed)
     (old,) = exchange.connected(ALICE)
-    exchange.boards[BOB] = secure(2, exchange.now, life=2)
+    exchange.boards[BOB] = secure(3 - seed, exchange.now, life=2)
     exchange.dial(BOB, ALICE)
     exchange.run(1)
     assert isinstance(exchange.closed[old.line], WentAway)
@@ -219,6 +251,32 @@ def test_a_call_that_crossed_ours_is_dropped_and_a_later_one_is_not(wait: float)
     exchange.dial(EVE, ALICE)
     exchange.run(1)
     assert (ours.line in exchange.closed) == (wait > CROSSING)
+
+
+def test_a_dial_does_not_take_a_line_that_may_be_stale() -> None:
+    """Rules 2 and 4: the peer was started anew, elsewhere, and we think that it is still where it was."""
+    exchange = together()
+    (old,) = exchange.connected(ALICE)
+    exchange.run(4 * CROSSING)
+    del exchange.boards[BOB]
+    exchange.join(EVE, secure(2, exchange.now, life=2))
+    dial = exchange.dial(ALICE, EVE)
+    exchange.run(1)
+    new = exchange.connected(ALICE)[1]
+    assert new.dial is dial
+    assert new.line.address == EVE
+    assert isinstance(exchange.closed[old.line], WentAway)
+
+
+def test_a_peer_that_has_moved_is_found_at_its_new_address() -> None:
+    exchange = together()
+    (accepted,) = exchange.connected(BOB)
+    (dialled,) = exchange.connected(ALICE)
+    exchange.aliases[ALICE, BOB] = EVE
+    exchange.talk(dialled.line, accepted.line)
+    assert accepted.line.address == EVE
+    assert exchange.boards[BOB].line_to(EVE) is accepted.line
+    assert exchange.boards[BOB].line_to(ALICE) is None
 
 
 # --- strangers --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import sys
 from math import inf
 from typing import Any
 
+from sleepy.udp.connection_errors import ClosedLocally
 from sleepy.udp.switchboard import Line
 from tests.sleepy.udp.exchange import ALICE, BOB, Exchange, plain
 
@@ -76,6 +77,7 @@ def test_who_is_due_is_asked_once_and_in_turn() -> None:
         for line in lines:
             line.connection.send(b"%d" % round_number)
             bob.touch(line)
+    assert list(bob._due) == lines
     order = [line.address for line in lines]
     seen: list[tuple[str, int]] = []
     for address, datagrams in bob.flush(exchange.now):
@@ -98,6 +100,10 @@ def test_a_line_that_has_finished_is_forgotten() -> None:
         line.connection.close(exchange.now)
         bob.touch(line)
         assert bob.line_to(line.address) is line
+    exchange.run(0.015)
+    alice = exchange.boards[ALICE]
+    assert len(alice) == 1  # it still answers, in case its ack was lost; but it is no peer any more
+    assert alice.line_to(BOB) is None
     exchange.run(0.5)
     assert all(bob.line_to(line.address) is None for line in lines)
     exchange.run(30)
@@ -106,6 +112,20 @@ def test_a_line_that_has_finished_is_forgotten() -> None:
         assert len(board) == 0
         assert board.next_wakeup == inf
         assert len(board._wakeups) == 0
+
+
+def test_a_line_that_was_aborted_is_forgotten_at_once() -> None:
+    """Rule 4: with its timer; and to touch it later does no harm."""
+    exchange, lines = crowd(2)
+    bob = exchange.boards[BOB]
+    for line in lines:
+        line.connection.abort(ClosedLocally("a test"))
+        bob.touch(line)
+    assert list(bob.flush(exchange.now)) == []
+    assert len(bob) == len(bob._wakeups) == 0
+    for line in lines:
+        bob.touch(line)
+    assert list(bob.flush(exchange.now)) == []
 
 
 def test_lines_are_woken_at_their_time() -> None:
