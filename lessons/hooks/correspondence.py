@@ -6,6 +6,10 @@ from typing import Any
 
 from lessons.catalogue import LESSONS
 
+KINDS = {
+    "fasthttp": {"option": "options", "method": "methods", "error": "errors"},
+    "reliable": {"function": "functions", "field": "fields", "counter": "counters"},
+}
 _NAME = re.compile(r"([\w.]+?)(?:\((\w+)\))?")
 _WHERE = {"C": "Client", "H": "HostClient", "P": "PipelineClient", "L": "LBClient", "D": "dialer"}
 
@@ -42,6 +46,18 @@ def table(anchor: str, kind: str) -> str:
         }
         lines.append([cells[column] for column in columns])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def tally() -> str:
+    """How much of each anchor there is here, in Markdown."""
+    lines = ["| | names | offered here | not offered |", "|---|--:|--:|--:|"]
+    for anchor, kinds in KINDS.items():
+        for kind, plural in kinds.items():
+            found = rows(anchor, kind)
+            missing = sum("missing" in row for row in found)
+            link = f"[{anchor}'s {plural}](#{anchor}-{plural})"
+            lines.append(f"| {link} | {len(found)} | {len(found) - missing} | {missing} |")
+    return "\n".join(lines)
 
 
 def _counterpart(row: dict[str, Any]) -> str:

@@ -6,7 +6,8 @@ Rules:
 2. Before a line ``::: sleepy.udp.acks``, where the reference of that module will stand, come links to all lessons that show
    a piece of its source.
 3. ``<!-- made: curriculum -->`` becomes the map of the curriculum (`lessons.hooks.curriculum`).
-4. ``<!-- made: correspondence reliable counter -->`` becomes a table of what is called how (`lessons.hooks.correspondence`).
+4. ``<!-- made: correspondence reliable counter -->`` becomes a table of what is called how (`lessons.hooks.correspondence`),
+   ``<!-- made: tally -->`` one of how many names each has.
 5. A place that asks for something else stops the build.
 
 Whoever follows changes sees them: nothing is remembered from one page to the next.
@@ -50,6 +51,7 @@ MAKERS: dict[str, Callable[..., str]] = {
     "lessons": lessons_table,
     "curriculum": curriculum.drawn,
     "correspondence": correspondence.table,
+    "tally": correspondence.tally,
 }
 
 

@@ -164,6 +164,17 @@ def test_the_page_has_each_table_in_its_place() -> None:
     assert "| `PACKETS_STALE` | `Counters.packets_stale` |" in correspondence.table("reliable", "counter")
 
 
+def test_the_tally_counts_every_row() -> None:
+    lines = correspondence.tally().splitlines()[2:]
+    assert len(lines) == sum(len(kinds) - 1 for kinds in KINDS.values())  # without what is ours alone
+    for line, (anchor, kind) in zip(lines, [one for one in TABLES if one[1] != "own"], strict=True):
+        _, link, *counts, _ = line.split("|")
+        names, offered, missing = map(int, counts)
+        assert link.strip().startswith(f"[{anchor}'s {kind}")
+        assert names == offered + missing == len(table_of(anchor, kind))
+        assert missing == correspondence.table(anchor, kind).count("| Not offered: ")
+
+
 def test_a_name_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="no dotted name"):
         correspondence.cut("tcp.Client(a, b)")
