@@ -33,11 +33,11 @@ class Envelope(Protocol):
         """Whether nothing is opened any more, and the connection must end."""
         ...
 
-    def protect(self, payload: bytes, now: float) -> bytes:
+    def protect(self, payload: bytes, now: float, /) -> bytes:
         """Make a datagram."""
         ...
 
-    def unprotect(self, datagram: bytes, now: float) -> bytes | None:
+    def unprotect(self, datagram: bytes, now: float, /) -> bytes | None:
         """Open a datagram; None if it is not the peer's, or was here before."""
         ...
 

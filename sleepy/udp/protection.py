@@ -90,7 +90,7 @@ class Protection:
         overhead: By how many bytes a datagram is longer than its payload.
     """
 
-    overhead: Final = OVERHEAD
+    overhead = OVERHEAD
 
     __slots__ = (
         "_keep_old",
