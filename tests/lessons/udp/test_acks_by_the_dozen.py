@@ -1,6 +1,9 @@
 """The figures of the lesson on acks are those of the production code."""
 
+import json
 import re
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType
 
 import pytest
 from scapy.layers.inet import TCP
@@ -74,3 +77,40 @@ def test_what_instructors_are_told_of_a_wrong_solution() -> None:
     passed = sum(outcome.status is Status.PASSED for outcome in report.outcomes)
     assert (passed, len(report.outcomes)) == (15, 19)
     assert "passes fifteen tests of nineteen" in (LESSON.folder / "instructors.md").read_text(encoding="utf-8")
+
+
+# --- the recorded run ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def runs() -> ModuleType:
+    """The program that records."""
+    spec = spec_from_file_location("record_of_acks", LESSON.folder / "record.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def recorded() -> dict[str, list[dict[str, float]]]:
+    return json.loads((LESSON.folder / "run/unheard/record.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["each", "eighth"])
+def test_a_run_gives_what_was_recorded(runs, name) -> None:
+    assert runs.unheard(0.9, runs.EVERY[name]) == recorded()[name][-2]
+
+
+def test_what_is_drawn_is_what_was_recorded(runs) -> None:
+    for path, text in runs.drawn().items():
+        assert path.read_text(encoding="utf-8") == text
+
+
+def test_the_page_says_what_was_recorded() -> None:
+    at_nine_in_ten = recorded()["each"][-2]
+    assert at_nine_in_ten["loss"] == 0.9
+    assert f"{at_nine_in_ten['ack']:.0%}".replace("%", " %") in PAGE
+    assert f"**{100 * at_nine_in_ten['bits']:.1f} %.**" in PAGE
+    assert recorded()["setting"]["ticks"] == 20_000
+    assert all(row["bits"] < 0.001 for row in recorded()["each"] if row["loss"] <= 0.8)
