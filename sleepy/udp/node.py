@@ -8,9 +8,9 @@ Rules:
 
 1. There are no tasks, and one timer. Whatever happens in a turn of the loop (datagrams, calls of the program) only
    marks the peers it concerns; at the end of the turn all of them are asked once what they have to send.
-2. The timer is set for the earliest of all peers, and not earlier than `GRAIN` from now: loops wait in milliseconds,
-   and one that is asked for less would spin. What should have left meanwhile leaves then; that is allowed for
-   (`sleepy.udp.pacing`).
+2. The timer is set for the earliest of all peers, and not earlier than `GRAIN` from now. Loops wait in whole milliseconds:
+   asyncio rounds up, uvloop to the nearest, and would spin if it was asked for less than half of one. What should have left
+   meanwhile leaves then; that is allowed for (`sleepy.udp.pacing`).
 3. While the system's send buffer is full nobody is asked to send.
 4. Who knocks is asked for proof first (`sleepy.udp.listener`); then there must be room: for `max_peers` peers, and for
    `backlog` of those that the program has not looked at yet. Else they are refused, and learn it.
@@ -36,7 +36,7 @@ from sleepy.udp.peer import Peer
 from sleepy.udp.switchboard import Connected, Dial, DialFailed, Line, Switchboard
 from sleepy.udp.turnstile import Turnstile
 
-GRAIN: Final = 0.001  # seconds (rule 2)
+GRAIN: Final = 0.0006  # seconds (rule 2)
 DRAIN: Final = 5.0  # seconds (rule 6)
 LEAVING: Final = 2.0  # seconds for saying that we leave, after the drain
 MAX_PEERS: Final = 16_384

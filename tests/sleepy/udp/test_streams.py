@@ -81,6 +81,33 @@ def test_a_megabyte_there_and_back(link: sim.Link) -> None:
     between(alice, copy_back, link)
 
 
+def test_a_pulled_cable_only_delays() -> None:
+    """In the middle of a stream nothing gets through for eight seconds, twice; then it goes on where it was."""
+    data = random.Random(2).randbytes(2_000_000)
+    network = world(sim.Link(delay=0.01, rate=20e6))
+
+    async def dialled(here: Node) -> None:
+        for begin in (1.0, 12.0):
+            network.cut("alice", "bob", at=begin, until=begin + 8)
+        async with await call(here) as peer:
+            _, writer = await peer.open_stream()
+            for start in range(0, len(data), 20_000):
+                writer.write(data[start : start + 20_000])
+                await writer.drain()
+                await asyncio.sleep(0.02)
+            writer.close()
+            await writer.wait_closed()
+
+    async def accepted(there: Node) -> None:
+        peer = await there.accept()
+        reader, writer = await peer.accept_stream()
+        assert await reader.read() == data
+        writer.close()
+        await peer.wait_closed()
+
+    play(network, ("bob", bob(), accepted), ("alice", node(), dialled))
+
+
 def test_lines_and_exact_reads() -> None:
     """They are asyncio's reader and writer, not something like them."""
 
