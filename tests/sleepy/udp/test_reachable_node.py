@@ -14,6 +14,8 @@ from sleepy.udp.peer import Peer
 from sleepy.udp.reachable_node import ReachableNode, open_reachable_node
 from sleepy.udp.relay import Relay
 from sleepy.udp.rendezvous import open_rendezvous
+from sleepy.udp.secure_node import open_node
+from sleepy.udp.traversal import Traversal
 from sleepy.udp.traversal_config import PeerAbsent, PeerRefused, TraversalTimeout
 from tests.sleepy.udp.traversing import PORT, SERVER_IDENTITY, World, identity
 
@@ -207,15 +209,46 @@ def test_rule_3_a_rule_that_fails_lets_nobody_in() -> None:
         play(world, {node("alice"): ("alice", alice), node("bob", introduce=introduce): ("bob", wait)})
 
 
-def test_who_is_not_there_is_absent() -> None:
+def test_who_is_not_there_is_absent_and_may_come() -> None:
     async def alice(node: ReachableNode) -> None:
         await asyncio.sleep(1)
         with pytest.raises(PeerAbsent):
             await node.reach(BOB.public_key)
-        with pytest.raises(PeerAbsent):  # and may be asked for again
-            await node.reach(BOB.public_key)
+        await asyncio.sleep(5)
+        peer = await node.reach(BOB.public_key)
+        await peer.close()
 
-    play(World({"alice": "full cone"}), {node("alice"): ("alice", alice)})
+    world = World({"alice": "full cone", "bob": "full cone"})
+
+    async def late(_: ReachableNode) -> None:
+        await asyncio.sleep(3)
+        async with node("bob") as bob:
+            await echo(bob)
+
+    another = open_reachable_node(
+        ("", 0), rendezvous=("server", PORT), rendezvous_key=SERVER_IDENTITY.public_key, identity=identity("another")
+    )
+    play(world, {node("alice"): ("alice", alice), another: ("bob", late)})
+
+
+def test_an_idle_node_says_and_does_little_and_nothing_when_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World({"alice": "full cone"})
+
+    async def alice(node: ReachableNode) -> None:
+        await registered(node)
+        traversal, turns, wire = node._traversal, [], world.network.wire("alice", "router of alice")
+        assert traversal is not None
+        on_time, packets = traversal.on_time, wire.carrier.packets
+        monkeypatch.setattr(Traversal, "on_time", lambda self, now: (turns.append(now), on_time(now)))
+        await asyncio.sleep(61)
+        assert wire.carrier.packets == packets + 4  # it registers again after 15, 30, 45 and 60 s
+        assert len(turns) <= 12
+        await node.close()
+        turns.clear()
+        await asyncio.sleep(60)
+        assert not turns
+
+    play(world, {node("alice"): ("alice", alice)})
 
 
 def test_patience_has_an_end() -> None:
@@ -238,8 +271,9 @@ def test_a_search_ends_with_the_node() -> None:
         await node.close()
         with pytest.raises(ClosedLocally):
             await search
-        with pytest.raises(ClosedLocally):
-            await node.reach(BOB.public_key)
+        for key in (BOB.public_key, identity("carol").public_key):
+            with pytest.raises(ClosedLocally):
+                await node.reach(key)
         assert not asyncio.all_tasks() - {asyncio.current_task()} - world_tasks
 
     world_tasks: set[Any] = set()
@@ -249,6 +283,32 @@ def test_a_search_ends_with_the_node() -> None:
         await alice(node)
 
     play(world, {node("alice", rendezvous_key=identity("nobody").public_key): ("alice", collect)})
+
+
+def test_neighbours_reach_each_other_inside() -> None:
+    """It finds out under which address its neighbours see it."""
+    world = World({"alice": "symmetric", "alice/bob": "symmetric"})
+
+    async def alice(node: ReachableNode) -> None:
+        await asyncio.sleep(1)
+        peer = await node.reach(BOB.public_key)
+        assert peer.address == ("192.168.1.3", PORT)
+        await peer.close()
+
+    play(world, {node("alice"): ("alice", alice), node("bob"): ("alice/bob", echo)})
+
+
+def test_what_cannot_be_started_leaves_its_port_free() -> None:
+    async def alice(_: ReachableNode) -> None:
+        port = PORT + 1
+        with pytest.raises(ValueError, match="a public key has 32 bytes, not 5"):
+            await open_reachable_node(("", port), rendezvous=("server", PORT), rendezvous_key=b"short").start()
+        with pytest.raises(OSError, match="no host is called"):
+            await open_reachable_node(("", port), rendezvous=("nowhere", PORT), rendezvous_key=bytes(32)).start()
+        async with open_node(("", port)):
+            pass
+
+    play(World({"alice": "full cone"}), {node("alice"): ("alice", alice)})
 
 
 def test_before_it_is_started_it_reaches_nobody() -> None:
