@@ -63,11 +63,13 @@ class NatRouter:
     def _outbound(self, packet: Packet) -> Packet | None:
         payload = packet.payload
         if not isinstance(payload, Datagram | Segment):
-            return self._drop(packet)  # rule 5
+            self._drop(packet)  # rule 5
+            return None
         inside, remote = (packet.source, payload.source_port), (packet.destination, payload.destination_port)
         port = self._tables[type(payload)].outbound(inside, remote, self._host.network.now)
         if port is None:
-            return self._drop(packet)
+            self._drop(packet)
+            return None
         return replace(packet, source=self._host.address, payload=replace(payload, source_port=port))
 
     def _inbound(self, packet: Packet) -> Packet | None:
@@ -75,11 +77,13 @@ class NatRouter:
         if isinstance(payload, Unreachable):
             return self._report(packet, payload)
         if not isinstance(payload, Datagram | Segment):
-            return self._drop(packet)
+            self._drop(packet)
+            return None
         remote = packet.source, payload.source_port
         inside = self._tables[type(payload)].inbound(payload.destination_port, remote, self._host.network.now)
         if inside is None:
-            return self._drop(packet)
+            self._drop(packet)
+            return None
         return replace(packet, destination=inside[0], payload=replace(payload, destination_port=inside[1]))
 
     # --8<-- [end:translate]
@@ -93,7 +97,8 @@ class NatRouter:
             if inside is not None:
                 about = replace(about, source=inside[0], payload=replace(sent, source_port=inside[1]))
                 return replace(packet, destination=inside[0], payload=replace(report, about=about))
-        return self._drop(packet)
+        self._drop(packet)
+        return None
 
     def _drop(self, packet: Packet) -> None:
         trace = self._host.network.trace
