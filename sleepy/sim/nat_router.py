@@ -46,13 +46,19 @@ class NatRouter:
         """The packet as it goes on; none if it ends here."""
         ours = self._host.address
         if not self._is_inside(packet.source):
-            return self._inbound(packet) if packet.destination == ours else self._drop(packet)  # rule 2
+            if packet.destination == ours:
+                return self._inbound(packet)
+            self._drop(packet)  # rule 2
+            return None
         if self._is_inside(packet.destination) and packet.destination != ours:
             return packet
         translated = self._outbound(packet)
         if translated is None or packet.destination != ours:
             return translated
-        return self._inbound(translated) if self._hairpinning else self._drop(packet)
+        if self._hairpinning:
+            return self._inbound(translated)
+        self._drop(packet)
+        return None
 
     def _is_inside(self, address: str) -> bool:
         """Rule 1; the router's own address counts as inside."""
