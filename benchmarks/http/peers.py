@@ -8,22 +8,22 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FOLDER = HERE / ".venv"
-REQUIREMENTS = HERE / "requirements.txt"
 OURS = Path(sys.executable)
 
 
-def install(tell: Callable[[str], None]) -> Path:
+def install(tell: Callable[[str], None], here: Path = HERE) -> Path:
     """Install what can be installed, once; gives the interpreter that has it.
 
     Args:
         tell: Is told what cannot be installed.
+        here: The benchmark's folder, with its requirements.
     """
-    python, stamp = FOLDER / "bin" / "python", FOLDER / "requirements.txt"
-    wanted = REQUIREMENTS.read_text()
+    folder = here / ".venv"
+    python, stamp = folder / "bin" / "python", folder / "requirements.txt"
+    wanted = (here / "requirements.txt").read_text()
     if stamp.exists() and stamp.read_text() == wanted:
         return python
-    venv.create(FOLDER, with_pip=True, clear=True)
+    venv.create(folder, with_pip=True, clear=True)
     for line in wanted.splitlines():
         if line and not line.startswith("#"):
             command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", line]

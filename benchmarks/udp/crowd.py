@@ -1,0 +1,133 @@
+"""Many peers on one node: what a message costs, and what an idle peer takes, however many others there are.
+
+Two switchboards of `sleepy.udp`, one with few peers and one with many, without sockets. In each turn ten of a board's peers,
+drawn anew, say something and are answered. So all of a board's work for a message is measured: it finds the peer, opens the
+packet, reads, queues the answer, fills a packet, seals it, sets the timer. The sessions are made by hand: ten thousand
+handshakes would take a minute, and are not what is measured.
+"""
+
+import gc
+import os
+import random
+import time
+import tracemalloc
+from dataclasses import dataclass, field
+
+from benchmarks.http.rounds import Cell
+from benchmarks.udp.load import MESSAGE
+from sleepy.udp.address import Address
+from sleepy.udp.connection import Connection
+from sleepy.udp.connection_config import ConnectionConfig
+from sleepy.udp.identity import Identity
+from sleepy.udp.protection import Protection
+from sleepy.udp.secure_switchboard import SecureSwitchboard
+from sleepy.udp.session import HandshakeConfig, Session
+from sleepy.udp.switchboard import Line
+
+ACTIVE = 10  # peers that speak in a turn
+FEW = 10
+SETTLED = 5  # turns with all peers before anything is measured
+STEP = 0.01  # seconds of virtual time between turns
+HERE: Address = ("10.0.0.1", 1)
+
+
+@dataclass
+class Crowd:
+    """A board, and its peers' ends."""
+
+    board: SecureSwitchboard
+    now: float = 0.0
+    ends: list[tuple[Connection, Line]] = field(default_factory=list)
+
+
+def gather(count: int) -> Crowd:
+    """A board with so many peers."""
+    config = ConnectionConfig(idle_timeout=86400, keep_alive=43200)
+    parameters = config.parameters()
+    crowd = Crowd(
+        SecureSwitchboard(HandshakeConfig(identity=Identity.generate(), parameters=parameters), config, now=0.0)
+    )
+    for number in range(count):
+        address = f"10.1.{number >> 8}.{number & 255}", 1
+        ids, keys = (os.urandom(8), os.urandom(8)), (os.urandom(32), os.urandom(32))
+        crowd.board._begin(_session(parameters, ids, keys), address, None, 0.0)  # noqa: SLF001  # see above
+        line = crowd.board.line_to(address)
+        assert line is not None
+        session = _session(parameters, ids[::-1], keys[::-1])
+        end = Connection(Protection(session, now=0.0), HERE, config, now=0.0, peer_parameters=parameters, rtt=STEP)
+        crowd.ends.append((end, line))
+    return crowd
+
+
+def _session(parameters: bytes, ids: tuple[bytes, bytes], keys: tuple[bytes, bytes]) -> Session:
+    return Session(
+        initiator=False,
+        local_id=ids[0],
+        remote_id=ids[1],
+        public_key=os.urandom(32),
+        version=1,
+        features=0,
+        parameters=parameters,
+        send_key=keys[0],
+        receive_key=keys[1],
+        transcript=b"",
+    )
+
+
+def turn(crowd: Crowd, active: list[tuple[Connection, Line]]) -> float:
+    """Each of these peers says something and is answered: the board's microseconds per message."""
+    crowd.now += STEP
+    now, board = crowd.now, crowd.board
+    asked = []
+    for end, line in active:
+        end.send(MESSAGE)
+        asked += [(datagrams, line) for _, datagrams in end.flush(now)]
+    begin = time.process_time()
+    for datagrams, line in asked:
+        board.receive(datagrams, line.address, now)
+    for _, line in active:
+        message = line.connection.read()
+        assert message is not None
+        line.connection.send(message)
+        board.touch(line)
+    answers = list(board.flush(now))
+    board.take_events()
+    took = time.process_time() - begin
+    ends = {line.address: end for end, line in active}
+    for address, datagrams in answers:
+        if address in ends:
+            for datagram in datagrams:
+                ends[address].receive(datagram, HERE, now)
+            ends[address].read()
+    return took / len(active) * 1e6
+
+
+def costs(many: int, rounds: int) -> dict[str, Cell]:
+    """Microseconds per message with few peers and with many, turn by turn."""
+    crowds = {f"{count:,} peers": gather(count) for count in (FEW, many)}
+    for crowd in crowds.values():
+        for _ in range(SETTLED):
+            turn(crowd, crowd.ends)
+    draw = random.Random(1)
+    cells = {name: Cell() for name in crowds}
+    gc.collect()
+    for _ in range(rounds):
+        for name, crowd in crowds.items():
+            cells[name].turns.append(turn(crowd, draw.sample(crowd.ends, ACTIVE)))
+    return cells
+
+
+def memory(count: int, *, spoke: bool) -> float:
+    """Bytes of Python's objects that a peer takes on the board, if none says anything; it may have spoken before."""
+    gc.collect()
+    tracemalloc.start()
+    crowd = gather(count)
+    list(crowd.board.flush(0.0))
+    crowd.board.take_events()
+    for _ in range(SETTLED if spoke else 0):
+        turn(crowd, crowd.ends)
+    crowd.ends.clear()  # what is left is the board's
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return size / count
