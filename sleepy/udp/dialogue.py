@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from sleepy.udp.blocks import OutgoingBlock, TooManyBlocks
 from sleepy.udp.channels.config import ChannelConfig, QueueFull
-from sleepy.udp.connection_errors import ClosedLocally
+from sleepy.udp.connection_errors import ClosedLocally, ConnectionClosed
 from sleepy.udp.connection_events import Closed, Event
 from sleepy.udp.ending import Ending, State
 from sleepy.udp.messages import BLOCK_PRIORITY, Messages
@@ -53,9 +53,9 @@ class Dialogue:
         """Whether it may be forgotten."""
         return self._ending.state is State.FINISHED
 
-    def _check_open(self) -> None:
-        if self._ending.state is not State.OPEN:
-            raise self._ending.error or ClosedLocally("we are closing the connection")
+    def _closed(self) -> ConnectionClosed:
+        """Why nothing may be sent."""
+        return self._ending.error or ClosedLocally("we are closing the connection")
 
     def send(self, message: bytes, channel: int = 0, *, expires: float | None = None) -> None:
         """Queue a message; after ``expires`` (a time, in seconds) it is given up.
@@ -66,7 +66,8 @@ class Dialogue:
             ConnectionClosed: The connection is no more, or is being closed.
             ValueError: There is no such channel.
         """
-        self._check_open()
+        if self._ending.state is not State.OPEN:
+            raise self._closed()
         try:
             self._messages.sender(channel).send(message, expires)
         except QueueFull:
@@ -114,7 +115,8 @@ class Dialogue:
             ConnectionClosed: The connection is no more, or is being closed.
             ValueError: The label is too long.
         """
-        self._check_open()
+        if self._ending.state is not State.OPEN:
+            raise self._closed()
         try:
             block = self._messages.open_block(label, size, source, priority)
         except TooManyBlocks:

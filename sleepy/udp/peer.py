@@ -104,12 +104,10 @@ class Peer:
         """
         expires = None if lifetime is None else self._owner.now() + lifetime
         turnstile = self._sending.get(channel)
-        if turnstile is None:
+        if turnstile is None or not turnstile.waiting:
             if self._send(message, channel, expires):
                 return
             turnstile = self._sending.setdefault(channel, Turnstile())
-        elif not turnstile.occupied and self._send(message, channel, expires):
-            return
         await turnstile.until(lambda: self._send(message, channel, expires) or None)
 
     def send_nowait(self, message: bytes, channel: int = 0, *, lifetime: float | None = None) -> None:
@@ -147,7 +145,7 @@ class Peer:
             ValueError: There is no such channel.
         """
         turnstile = self._receiving.get(channel)
-        if turnstile is None or not turnstile.occupied:
+        if turnstile is None or not turnstile.waiting:
             message = self.receive_nowait(channel)
             if message is not None:
                 return message

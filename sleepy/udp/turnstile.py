@@ -18,18 +18,18 @@ T = TypeVar("T")
 
 
 class Turnstile:
-    """Lets one task through at a time."""
+    """Lets one task through at a time.
 
-    __slots__ = ("_lock", "_signal")
+    Attributes:
+        waiting: How many tasks wait; while there are some, who comes must wait too (rule 1).
+    """
+
+    __slots__ = ("_lock", "_signal", "waiting")
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._signal: asyncio.Future[None] | None = None
-
-    @property
-    def occupied(self) -> bool:
-        """Whether somebody waits; who comes now must too (rule 1)."""
-        return self._lock.locked()
+        self.waiting = 0
 
     def wake(self) -> None:
         """Have the first one try again."""
@@ -38,8 +38,12 @@ class Turnstile:
 
     async def until(self, attempt: Callable[[], T | None]) -> T:
         """Wait for one's turn, and then until ``attempt`` brings something; what it raises comes out."""
-        async with self._lock:
-            while (success := attempt()) is None:
-                self._signal = asyncio.get_running_loop().create_future()
-                await self._signal
-            return success
+        self.waiting += 1
+        try:
+            async with self._lock:
+                while (success := attempt()) is None:
+                    self._signal = asyncio.get_running_loop().create_future()
+                    await self._signal
+                return success
+        finally:
+            self.waiting -= 1

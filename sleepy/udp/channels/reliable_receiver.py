@@ -171,7 +171,8 @@ class ReliableReceiver:
         """Something needs no room any more: tell it, if it has become much (rule 5)."""
         self._read += 1
         self._read_position += size
-        if self._read_position >= self._position_mark or min(self._read, self._base) >= self._read_mark:
+        mark = self._read_mark
+        if self._read_position >= self._position_mark or (self._read >= mark and self._base >= mark):  # rule 4
             self._credit_due = True
 
     # --8<-- [end:read]

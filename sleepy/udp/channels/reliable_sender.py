@@ -126,11 +126,11 @@ class ReliableSender:
             MessageTooLarge: It exceeds ``max_message_size``.
             QueueFull: The queue has no room for it (see `can_send`).
         """
-        size = len(message)
-        if size > self._config.max_message_size:
-            most = self._config.max_message_size
+        size, config = len(message), self._config
+        if size > config.max_message_size:
+            most = config.max_message_size
             raise MessageTooLarge(f"a message of {size} bytes on channel {self._channel}, which takes up to {most}")
-        if not self.can_send(size):
+        if self.queued_messages >= config.queue_messages or self.queued_bytes + size > config.queue_bytes:
             raise QueueFull(
                 f"channel {self._channel} has {self.queued_messages} messages, {self.queued_bytes} bytes to send"
             )

@@ -35,13 +35,13 @@ async def test_the_queue_is_served_in_order() -> None:
     waiting = [asyncio.create_task(box.turnstile.until(box.take)) for _ in range(100)]
     await turns(3)
     assert box.looks == 1
-    assert box.turnstile.occupied
+    assert box.turnstile.waiting
     box.put(0)
     await turns()
     assert box.looks == 3
     box.put(*range(1, 100))
     assert await asyncio.gather(*waiting) == list(range(100))
-    assert not box.turnstile.occupied
+    assert not box.turnstile.waiting
 
 
 async def test_who_comes_late_goes_to_the_end() -> None:
