@@ -171,14 +171,17 @@ class OutgoingBlock:
             self.write(self._left[:room])
             self._left = self._left[room:]
 
-    def _sendable(self) -> int:
-        """The units to be sent that lie before the limit."""
-        return self._todo & span(0, max(0, self._limit - self._base))
+    def _sendable(self, most: int) -> tuple[int, int]:
+        """The first units to be sent that lie before the limit, at most so many: the first one, and how many."""
+        if not self._todo:
+            return 0, 0
+        first, count = first_run(self._todo, most)
+        return first, max(0, min(count, self._limit - self._base - first))
 
     def has_data(self) -> bool:
         """Whether there is something to be sent."""
         self._pull()
-        return bool(self._due) or bool(self._sendable())
+        return bool(self._due) or self._sendable(1)[1] > 0
 
     # --8<-- [start:fill]
     def fill(self, packet: PacketBuilder, budget: int) -> None:
@@ -187,9 +190,11 @@ class OutgoingBlock:
         for what in sorted(self._due):
             if packet.add(self._control(what), (self, what, 0, 0)):
                 self._due.discard(what)
-        while packet.room > enough and (todo := self._sendable()):
+        while packet.room > enough:
             room = max(0, packet.room - DATA_HEADER)
-            first, count = first_run(todo, room // UNIT + 1)
+            first, count = self._sendable(room // UNIT + 1)
+            if not count:
+                return
             if min(count * UNIT, len(self._buffer) - first * UNIT) > room:
                 count = room // UNIT
                 if count * UNIT < LEAST_PIECE:
@@ -197,7 +202,7 @@ class OutgoingBlock:
             data = bytes(self._buffer[first * UNIT : (first + count) * UNIT])
             unit = self._base + first
             packet.add(BlockData(self.number, unit, data).encode(), (self, BLOCK_DATA, unit, count))
-            self._todo &= ~span(first, count)
+            self._todo ^= span(first, count)
 
     # --8<-- [end:fill]
 
