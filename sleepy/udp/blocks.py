@@ -48,7 +48,7 @@ from sleepy.udp.chunks import (
 from sleepy.udp.payload import PacketBuilder
 from sleepy.udp.slices import LEAST_PIECE, first_run, span, units
 
-WINDOW: Final = 1 << 18  # bytes
+WINDOW: Final = 1 << 20  # bytes; fills 20 Mbit/s at a round trip of 100 ms though 2 % are lost
 WINDOW_UNITS: Final = WINDOW // UNIT
 MAX_BLOCKS: Final = 16
 DATA_HEADER: Final = 16  # bytes at most
