@@ -96,7 +96,14 @@ def test_what_each_kind_of_channel_promises(channel: int, order: str, wrong: str
 
 def test_what_had_a_lifetime_may_be_missing() -> None:
     """Rules 3 and 5; and an empty message is known by its place."""
-    assert judged(ORDERED, "024", (9, None), (9, 0.5), (9, None), (9, 0.0), (0, None)) == []
+    assert judged(ORDERED, "024", (9, None), (9, 0.5), (9, None), (9, 0.0), (9, None)) == []
+    ledger, listener, (first,) = talk((ORDERED, 9, None))
+    ledger.hear(listener, ORDERED, first)
+    assert ledger.say(ledger.voices[1], ORDERED, 0) == b""
+    ledger.hear(listener, ORDERED, b"")
+    assert ledger.violations == []
+    ledger.hear(listener, ORDERED, b"")
+    assert "nobody said nothing" in ledger.violations[0]
     ledger, listener, (message,) = talk((UNRELIABLE, 9, 0.5))
     ledger.now = lambda: 2.0
     ledger.longest_way = 1.0

@@ -138,13 +138,14 @@ class Ledger:
     def say(self, voice: Voice, channel: int, size: int, lifetime: float | None = None) -> bytes:
         """The next message of a voice, of ``size`` bytes, though not shorter than what names it.
 
-        An empty one, which names nothing, is possible where order tells what it is.
+        An empty one, which names nothing, is possible where order tells what it is, and the two know each other.
         """
         said = voice.said.setdefault(channel, [])
         head = HEAD.pack(voice.number, channel, len(said))
         filler = bytes([(voice.number + 3 * len(said)) & 0xFF])
         ordered = self.deliveries[channel] is Delivery.RELIABLE_ORDERED
-        data = b"" if size == 0 and ordered and said and lifetime is None else head + filler * (size - len(head))
+        nameless = size == 0 and ordered and voice.counterpart is not None and lifetime is None
+        data = b"" if nameless else head + filler * (size - len(head))
         said.append(Said(data, inf if lifetime is None else self.now() + lifetime))
         return data
 

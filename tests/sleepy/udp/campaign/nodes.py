@@ -132,6 +132,7 @@ class NodesWorld:
             ledger.faults["datagrams replayed"] += self._tampering.replay()
             ledger.longest_way = inf  # of what had been lost a copy may arrive now
         elif kind == "move":
+            self._deaf = True  # who has moved, and says nothing, is not found
             box = self._network.host("box")
             box.nat = NatRouter(box, "bob", sim.Nat())
         elif kind == "hang up" and side.live:
@@ -159,10 +160,13 @@ class NodesWorld:
                 return
         await asyncio.sleep(3.0)
         if self._random.random() < 0.3:
-            before = self._packets
+            before, voices = self._packets, len(self._ledger.voices)
             await asyncio.sleep(SILENCE)
             said, allowed = self._packets - before, 20 + 6 * SILENCE / self._config.keep_alive
-            self._ledger.check(said <= allowed, f"{said} packets in {SILENCE} s by peers who have nothing to say")
+            anew = len(self._ledger.voices) > voices  # one had been deaf before the peace
+            self._ledger.check(
+                anew or said <= allowed, f"{said} packets in {SILENCE} s by peers who have nothing to say"
+            )
             self._ledger.check(self._settled(), f"all was well, and is not after a silence: {self._unsettled()}")
 
     def _settled(self) -> bool:
