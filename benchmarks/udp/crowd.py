@@ -1,7 +1,7 @@
 """Many peers on one node: what a message costs, and what an idle peer takes, however many others there are.
 
-Two switchboards of `sleepy.udp`, one with few peers and one with many, without sockets. In each turn ten of a board's peers,
-drawn anew, say something and are answered. So all of a board's work for a message is measured: it finds the peer, opens the
+Two switchboards of `sleepy.udp`, one with few peers and one with many, without sockets. In each turn ten of a board's peers
+say something and are answered. So all of a board's work for a message is measured: it finds the peer, opens the
 packet, reads, queues the answer, fills a packet, seals it, sets the timer. The sessions are made by hand: ten thousand
 handshakes would take a minute, and are not what is measured.
 """
@@ -103,17 +103,25 @@ def turn(crowd: Crowd, active: list[tuple[Connection, Line]]) -> float:
 
 
 def costs(many: int, rounds: int) -> dict[str, Cell]:
-    """Microseconds per message with few peers and with many, turn by turn."""
-    crowds = {f"{count:,} peers": gather(count) for count in (FEW, many)}
-    for crowd in crowds.values():
+    """Microseconds per message with few peers and with many, turn by turn.
+
+    With many it is measured twice: if the same ten always speak, only what looks for them or sets timers can be dearer; if
+    others speak each time, what the processor's caches held of them is gone, too.
+    """
+    few, crowd = gather(FEW), gather(many)
+    for each in (few, crowd):
         for _ in range(SETTLED):
-            turn(crowd, crowd.ends)
+            turn(each, each.ends)
     draw = random.Random(1)
-    cells = {name: Cell() for name in crowds}
+    cells = {
+        name: Cell() for name in (f"{FEW} peers", f"{many:,} peers, the same speak", f"{many:,} peers, others speak")
+    }
+    small, same, others = cells.values()
     gc.collect()
     for _ in range(rounds):
-        for name, crowd in crowds.items():
-            cells[name].turns.append(turn(crowd, draw.sample(crowd.ends, ACTIVE)))
+        small.turns.append(turn(few, few.ends))
+        same.turns.append(turn(crowd, crowd.ends[:ACTIVE]))
+        others.turns.append(turn(crowd, draw.sample(crowd.ends, ACTIVE)))
     return cells
 
 
