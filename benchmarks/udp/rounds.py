@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from benchmarks.http.rounds import Cell
@@ -45,6 +45,8 @@ class Pair:
         assert process.stdout is not None
         line = process.stdout.readline()
         if line[:1] not in set("{r0123456789"):
+            with suppress(subprocess.TimeoutExpired):  # it may have more to say
+                process.wait(5)
             process.kill()
             rest = process.stdout.read()
             self.close()
