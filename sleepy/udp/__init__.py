@@ -3,6 +3,11 @@
 `Endpoint` is the bottom: sequence numbers, acks, fragments, statistics, byte-compatible with reliable 1.4.0. It is there
 at once, and needs nothing. `open_node` is the top: messages and streams between peers that prove who they are. What belongs
 to it is imported when it is first asked for: it needs asyncio, and most of it the package ``cryptography``.
+
+The house: what `Endpoint` is made of stands in front. Behind it are six rooms, from the bottom to the top: `path` is about the
+way to a peer (what was lost, how fast, how large), `delivery` about messages and blocks in packets, `security` about keys and
+handshakes; `connections` composes them for one peer, all without I/O. `nodes` puts many peers on one socket, and `nat` lets
+those meet who are hidden.
 """
 
 from importlib import import_module
@@ -15,15 +20,9 @@ from sleepy.udp.sequence import SequenceBuffer, newer
 from sleepy.udp.statistics import Bandwidth, Counters, Statistics
 
 if TYPE_CHECKING:
-    from sleepy.udp.blocks import BlockState, OutgoingBlock, TooManyBlocks
-    from sleepy.udp.channels.config import ChannelConfig, Delivery, MessageTooLarge, QueueFull
-    from sleepy.udp.congestion.bbr import Bbr
-    from sleepy.udp.congestion.cubic import Cubic
-    from sleepy.udp.congestion.good_bad import GoodBad
-    from sleepy.udp.congestion.new_reno import NewReno
-    from sleepy.udp.connection import Connection
-    from sleepy.udp.connection_config import ConnectionConfig
-    from sleepy.udp.connection_errors import (
+    from sleepy.udp.connections.connection import Connection
+    from sleepy.udp.connections.connection_config import ConnectionConfig
+    from sleepy.udp.connections.connection_errors import (
         ChannelMismatch,
         ClosedByPeer,
         ClosedLocally,
@@ -32,16 +31,23 @@ if TYPE_CHECKING:
         TimedOut,
         WentAway,
     )
-    from sleepy.udp.connection_statistics import ChannelStatistics, ConnectionStatistics
-    from sleepy.udp.identity import Identity, parse_key, print_key
-    from sleepy.udp.incoming_blocks import IncomingBlock
-    from sleepy.udp.node import Node
-    from sleepy.udp.peer import Peer
-    from sleepy.udp.plain_node import open_plain_node
-    from sleepy.udp.reachable_node import ReachableNode, open_reachable_node
-    from sleepy.udp.relay import Relay
-    from sleepy.udp.secure_node import open_node
-    from sleepy.udp.session import (
+    from sleepy.udp.connections.connection_statistics import ChannelStatistics, ConnectionStatistics
+    from sleepy.udp.delivery.blocks import BlockState, OutgoingBlock, TooManyBlocks
+    from sleepy.udp.delivery.channels.config import ChannelConfig, Delivery, MessageTooLarge, QueueFull
+    from sleepy.udp.delivery.incoming_blocks import IncomingBlock
+    from sleepy.udp.nat.reachable_node import ReachableNode, open_reachable_node
+    from sleepy.udp.nat.relay import Relay
+    from sleepy.udp.nat.traversal_config import PeerAbsent, PeerRefused, TraversalError, TraversalTimeout
+    from sleepy.udp.nodes.node import Node
+    from sleepy.udp.nodes.peer import Peer
+    from sleepy.udp.nodes.plain_node import open_plain_node
+    from sleepy.udp.nodes.secure_node import open_node
+    from sleepy.udp.path.congestion.bbr import Bbr
+    from sleepy.udp.path.congestion.cubic import Cubic
+    from sleepy.udp.path.congestion.good_bad import GoodBad
+    from sleepy.udp.path.congestion.new_reno import NewReno
+    from sleepy.udp.security.identity import Identity, parse_key, print_key
+    from sleepy.udp.security.session import (
         HandshakeError,
         HandshakeTimeout,
         Refused,
@@ -49,7 +55,6 @@ if TYPE_CHECKING:
         WrongKey,
         WrongPreSharedKey,
     )
-    from sleepy.udp.traversal_config import PeerAbsent, PeerRefused, TraversalError, TraversalTimeout
 
 __all__ = [
     "Bandwidth",
@@ -111,20 +116,20 @@ __all__ = [
 
 _LATER: Final = {
     # module: what is imported from it when it is first asked for
-    "blocks": ("BlockState", "OutgoingBlock", "TooManyBlocks"),
-    "channels.config": (
+    "delivery.blocks": ("BlockState", "OutgoingBlock", "TooManyBlocks"),
+    "delivery.channels.config": (
         "ChannelConfig",
         "Delivery",
         "MessageTooLarge",
         "QueueFull",
     ),
-    "congestion.bbr": ("Bbr",),
-    "congestion.cubic": ("Cubic",),
-    "congestion.good_bad": ("GoodBad",),
-    "congestion.new_reno": ("NewReno",),
-    "connection": ("Connection",),
-    "connection_config": ("ConnectionConfig",),
-    "connection_errors": (
+    "path.congestion.bbr": ("Bbr",),
+    "path.congestion.cubic": ("Cubic",),
+    "path.congestion.good_bad": ("GoodBad",),
+    "path.congestion.new_reno": ("NewReno",),
+    "connections.connection": ("Connection",),
+    "connections.connection_config": ("ConnectionConfig",),
+    "connections.connection_errors": (
         "ChannelMismatch",
         "ClosedByPeer",
         "ClosedLocally",
@@ -133,20 +138,20 @@ _LATER: Final = {
         "TimedOut",
         "WentAway",
     ),
-    "connection_statistics": ("ChannelStatistics", "ConnectionStatistics"),
-    "identity": (
+    "connections.connection_statistics": ("ChannelStatistics", "ConnectionStatistics"),
+    "security.identity": (
         "Identity",
         "parse_key",
         "print_key",
     ),
-    "incoming_blocks": ("IncomingBlock",),
-    "node": ("Node",),
-    "peer": ("Peer",),
-    "plain_node": ("open_plain_node",),
-    "reachable_node": ("ReachableNode", "open_reachable_node"),
-    "relay": ("Relay",),
-    "secure_node": ("open_node",),
-    "session": (
+    "delivery.incoming_blocks": ("IncomingBlock",),
+    "nodes.node": ("Node",),
+    "nodes.peer": ("Peer",),
+    "nodes.plain_node": ("open_plain_node",),
+    "nat.reachable_node": ("ReachableNode", "open_reachable_node"),
+    "nat.relay": ("Relay",),
+    "nodes.secure_node": ("open_node",),
+    "security.session": (
         "HandshakeError",
         "HandshakeTimeout",
         "Refused",
@@ -154,7 +159,7 @@ _LATER: Final = {
         "WrongKey",
         "WrongPreSharedKey",
     ),
-    "traversal_config": ("PeerAbsent", "PeerRefused", "TraversalError", "TraversalTimeout"),
+    "nat.traversal_config": ("PeerAbsent", "PeerRefused", "TraversalError", "TraversalTimeout"),
 }
 _MODULES: Final = {name: module for module, names in _LATER.items() for name in names}
 

@@ -1,9 +1,9 @@
 """Who has what, and nothing else: the memory of an endpoint that measures nothing.
 
 `sleepy.udp.acks` keeps the size and the time of every packet, for the statistics of the link. Above an endpoint there may be
-somebody who measures better, and remembers all that itself (`sleepy.udp.recovery`). Then the endpoint needs no more than to
-know which packets arrived, and which of its own are not acked: a bit for each. 4096 packets take 512 bytes instead of 64 KiB
-and more, which matters to whoever has 10,000 peers.
+somebody who measures better, and remembers all that itself (`sleepy.udp.path.recovery`). Then the endpoint needs no more
+than to know which packets arrived, and which of its own are not acked: a bit for each. 4096 packets take 512 bytes instead
+of 64 KiB and more, which matters to whoever has 10,000 peers.
 
 The rules are those of `sleepy.udp.acks`.
 """

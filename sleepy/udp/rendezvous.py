@@ -1,8 +1,8 @@
 """The rendezvous server as a program: ``python -m sleepy.udp.rendezvous``.
 
-One UDP socket, and `sleepy.udp.introductions` behind it, which decides everything. It has to run where every peer can reach
-it: on a host with a public address. It needs little: a registered peer costs about five kilobytes and a datagram every 15
-seconds; relaying, if it is allowed, costs what is relayed.
+One UDP socket, and `sleepy.udp.nat.introductions` behind it, which decides everything. It has to run where every peer can
+reach it: on a host with a public address. It needs little: a registered peer costs about five kilobytes and a datagram
+every 15 seconds; relaying, if it is allowed, costs what is relayed.
 """
 
 import argparse
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final, cast
 
 from sleepy.udp.address import Address
-from sleepy.udp.identity import Identity
-from sleepy.udp.introductions import Introducer
-from sleepy.udp.relay import Relay
+from sleepy.udp.nat.introductions import Introducer
+from sleepy.udp.nat.relay import Relay
+from sleepy.udp.security.identity import Identity
 
 DEFAULT_PORT: Final = 9470
 LIMITS: Final = {

@@ -42,7 +42,7 @@ import sys
 sys.modules["cryptography"] = None
 import sleepy.udp
 assert "asyncio" not in sys.modules
-assert "sleepy.udp.connection" not in sys.modules
+assert "sleepy.udp.connections.connection" not in sys.modules
 assert "open_node" in dir(sleepy.udp)
 sleepy.udp.Connection
 try:

@@ -41,15 +41,15 @@ SHELLS = {
     "sleepy.tcp.streams",
     "sleepy.tcp.traced_connection",
     "sleepy.tcp.serving.watch",
-    "sleepy.udp.batch",
-    "sleepy.udp.node",
-    "sleepy.udp.peer",
-    "sleepy.udp.plain_node",
-    "sleepy.udp.secure_node",
-    "sleepy.udp.streams",
-    "sleepy.udp.turnstile",
+    "sleepy.udp.nodes.batch",
+    "sleepy.udp.nodes.node",
+    "sleepy.udp.nodes.peer",
+    "sleepy.udp.nodes.plain_node",
+    "sleepy.udp.nodes.secure_node",
+    "sleepy.udp.nodes.streams",
+    "sleepy.udp.nodes.turnstile",
     "sleepy.udp.rendezvous",
-    "sleepy.udp.reachable_node",
+    "sleepy.udp.nat.reachable_node",
 }
 # The simulator is an event loop, so it is the other way round: these must also work without one.
 SIMULATED = {
@@ -76,10 +76,10 @@ GUESTS = {
     "sleepy.sim.pytest_plugin": {"pytest"},
     "sleepy.sim.testing": {"hypothesis"},
     "sleepy.udp._mypyc": {"mypy_extensions"},  # for type checkers only
-    "sleepy.udp.identity": {"cryptography"},
-    "sleepy.udp.noise": {"cryptography"},
-    "sleepy.udp.protection": {"cryptography"},
-    "sleepy.udp.sealing": {"cryptography"},
+    "sleepy.udp.security.identity": {"cryptography"},
+    "sleepy.udp.security.noise": {"cryptography"},
+    "sleepy.udp.security.protection": {"cryptography"},
+    "sleepy.udp.security.sealing": {"cryptography"},
 }
 MAX_LINES = 420  # "about 400"
 

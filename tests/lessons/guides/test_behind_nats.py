@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from sleepy import sim
-from sleepy.udp.identity import Identity
-from sleepy.udp.introductions import Introducer
-from sleepy.udp.reachable_node import open_reachable_node
-from sleepy.udp.relay import Relay
+from sleepy.udp.nat.introductions import Introducer
+from sleepy.udp.nat.reachable_node import open_reachable_node
+from sleepy.udp.nat.relay import Relay
 from sleepy.udp.rendezvous import open_rendezvous
+from sleepy.udp.security.identity import Identity
 from tests.lessons.conftest import ROOT
 
 # --8<-- [start:peers]

@@ -13,10 +13,10 @@ from math import inf
 
 from sleepy.sim import Link
 from sleepy.udp import Endpoint, EndpointConfig
-from sleepy.udp.ack_policy import AckPolicy
-from sleepy.udp.congestion.control import Controller
-from sleepy.udp.pacing import Pacer
-from sleepy.udp.recovery import Recovery
+from sleepy.udp.path.ack_policy import AckPolicy
+from sleepy.udp.path.congestion.control import Controller
+from sleepy.udp.path.pacing import Pacer
+from sleepy.udp.path.recovery import Recovery
 
 CONFIG = EndpointConfig(sent_packets_buffer_size=4096, received_packets_buffer_size=4096, fragment_above=1500)
 HEADERS = 28  # of IP and UDP, which the link carries too

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Literal
 
 from sleepy.sim import Link
 from sleepy.udp.address import Address
-from sleepy.udp.connection import Batch, Connection
-from sleepy.udp.connection_config import ConnectionConfig
-from sleepy.udp.connection_errors import ConnectionClosed
-from sleepy.udp.connection_events import BlockArrived, Closed, Event, MessagesArrived
-from sleepy.udp.plain import PlainPackets
-from sleepy.udp.protection import Protection
-from sleepy.udp.session import Session
+from sleepy.udp.connections.connection import Batch, Connection
+from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.connections.connection_errors import ConnectionClosed
+from sleepy.udp.connections.connection_events import BlockArrived, Closed, Event, MessagesArrived
+from sleepy.udp.connections.plain import PlainPackets
+from sleepy.udp.security.protection import Protection
+from sleepy.udp.security.session import Session
 
 if TYPE_CHECKING:
-    from sleepy.udp.incoming_blocks import IncomingBlock
+    from sleepy.udp.delivery.incoming_blocks import IncomingBlock
 
 ALICE, BOB, ELSEWHERE = ("10.0.0.1", 1111), ("10.0.0.2", 2222), ("10.9.9.9", 999)
 HEADERS = 28  # of IP and UDP, which the link carries too

@@ -8,12 +8,12 @@ from math import inf
 from typing import Any
 
 from sleepy.udp.address import Address
-from sleepy.udp.connection_config import ConnectionConfig
-from sleepy.udp.identity import Identity
-from sleepy.udp.plain_switchboard import PlainSwitchboard
-from sleepy.udp.secure_switchboard import SecureSwitchboard
-from sleepy.udp.session import HandshakeConfig
-from sleepy.udp.switchboard import Connected, Dial, DialFailed, Line, Switchboard
+from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.nodes.plain_switchboard import PlainSwitchboard
+from sleepy.udp.nodes.secure_switchboard import SecureSwitchboard
+from sleepy.udp.nodes.switchboard import Connected, Dial, DialFailed, Line, Switchboard
+from sleepy.udp.security.identity import Identity
+from sleepy.udp.security.session import HandshakeConfig
 
 ALICE, BOB, EVE = ("10.0.0.1", 1111), ("10.0.0.2", 2222), ("10.6.6.6", 666)
 DELAY = 0.01

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
-from sleepy.udp.handshake import Initiator
-from sleepy.udp.handshake_wire import Hello
-from sleepy.udp.identity import Identity
-from sleepy.udp.listener import Listener
-from sleepy.udp.session import HandshakeConfig, HandshakeError, Session
+from sleepy.udp.security.handshake import Initiator
+from sleepy.udp.security.handshake_wire import Hello
+from sleepy.udp.security.identity import Identity
+from sleepy.udp.security.listener import Listener
+from sleepy.udp.security.session import HandshakeConfig, HandshakeError, Session
 
 ALICE, BOB, EVE = ("10.0.0.1", 1111), ("10.0.0.2", 2222), ("10.6.6.6", 666)
 GROUP = b"group".ljust(32, b".")

@@ -7,9 +7,9 @@ a packet that was delivered the ack may come at any time later, or never.
 from collections.abc import Sequence
 from random import Random
 
-from sleepy.udp.channels.config import ChannelConfig
-from sleepy.udp.messages import Messages
-from sleepy.udp.payload import Token
+from sleepy.udp.delivery.channels.config import ChannelConfig
+from sleepy.udp.delivery.messages import Messages
+from sleepy.udp.delivery.payload import Token
 
 ROOM = 1162
 

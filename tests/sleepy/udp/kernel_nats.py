@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from sleepy.udp.identity import Identity, parse_key
-from sleepy.udp.reachable_node import open_reachable_node
+from sleepy.udp.nat.reachable_node import open_reachable_node
+from sleepy.udp.security.identity import Identity, parse_key
 
 SERVER = "198.51.100.1"
 COMMANDS = """

@@ -7,12 +7,12 @@ from random import Random
 import pytest
 
 from sleepy.sim import Link
-from sleepy.udp.congestion.bbr import Bbr
-from sleepy.udp.congestion.control import Controller
-from sleepy.udp.congestion.cubic import Cubic
-from sleepy.udp.congestion.good_bad import GoodBad
-from sleepy.udp.congestion.new_reno import NewReno
-from sleepy.udp.recovery import MOST_PROBE_TIMEOUT
+from sleepy.udp.path.congestion.bbr import Bbr
+from sleepy.udp.path.congestion.control import Controller
+from sleepy.udp.path.congestion.cubic import Cubic
+from sleepy.udp.path.congestion.good_bad import GoodBad
+from sleepy.udp.path.congestion.new_reno import NewReno
+from sleepy.udp.path.recovery import MOST_PROBE_TIMEOUT
 from tests.sleepy.udp.bulk import CHUNK, Flow, Path, World, jain, single
 
 RATE = 20e6  # bits per second

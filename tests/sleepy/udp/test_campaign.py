@@ -12,7 +12,7 @@ from math import inf
 
 import pytest
 
-from sleepy.udp.channels.config import Delivery
+from sleepy.udp.delivery.channels.config import Delivery
 from tests.sleepy.campaigns import report
 from tests.sleepy.udp.campaign.ledger import Ledger, Voice
 from tests.sleepy.udp.campaign.run import run_seed

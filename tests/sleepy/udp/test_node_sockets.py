@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from sleepy.errors import SleepyError
-from sleepy.udp.batch import BatchSocket, TransportSocket
-from sleepy.udp.node import Node
-from sleepy.udp.peer import Peer
-from sleepy.udp.plain_node import open_plain_node
-from sleepy.udp.secure_node import open_node
-from tests.sleepy.udp.nodes import ALICE, BOB
+from sleepy.udp.nodes.batch import BatchSocket, TransportSocket
+from sleepy.udp.nodes.node import Node
+from sleepy.udp.nodes.peer import Peer
+from sleepy.udp.nodes.plain_node import open_plain_node
+from sleepy.udp.nodes.secure_node import open_node
+from tests.sleepy.udp.node_worlds import ALICE, BOB
 
 ROOT = Path(__file__).parents[3]
 HERE = ("127.0.0.1", 0)
@@ -188,12 +188,12 @@ def test_a_taken_port_is_an_error(run: Any) -> None:
 
 
 def test_plain_nodes_need_no_cryptography() -> None:
-    """`sleepy.udp.plain_node` works where that package is not installed."""
+    """`sleepy.udp.nodes.plain_node` works where that package is not installed."""
     program = """
 import sys
 sys.modules["cryptography"] = None
 import asyncio
-from sleepy.udp.plain_node import open_plain_node
+from sleepy.udp.nodes.plain_node import open_plain_node
 async def main():
     async with open_plain_node(("127.0.0.1", 0)) as here, open_plain_node(("127.0.0.1", 0)) as there:
         peer, other = await asyncio.gather(here.connect(there.address), there.accept())

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from sleepy.udp import rendezvous
-from sleepy.udp.identity import Identity, parse_key
-from sleepy.udp.introductions import Introducer
+from sleepy.udp.nat.introductions import Introducer
 from sleepy.udp.rendezvous import open_rendezvous
+from sleepy.udp.security.identity import Identity, parse_key
 from tests.sleepy.udp.traversing import MiniNode
 
 COMMAND = (sys.executable, "-m", "sleepy.udp.rendezvous")

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sleepy.sim import Link
-from sleepy.udp.blocks import BlockState, OutgoingBlock
-from sleepy.udp.channels.config import ChannelConfig, Delivery
-from sleepy.udp.congestion.bbr import Bbr
-from sleepy.udp.congestion.control import Controller
-from sleepy.udp.congestion.cubic import Cubic
-from sleepy.udp.congestion.good_bad import GoodBad
-from sleepy.udp.congestion.new_reno import NewReno
-from sleepy.udp.connection_config import ConnectionConfig
-from sleepy.udp.connection_errors import ClosedByPeer, ClosedLocally
+from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally
+from sleepy.udp.delivery.blocks import BlockState, OutgoingBlock
+from sleepy.udp.delivery.channels.config import ChannelConfig, Delivery
+from sleepy.udp.path.congestion.bbr import Bbr
+from sleepy.udp.path.congestion.control import Controller
+from sleepy.udp.path.congestion.cubic import Cubic
+from sleepy.udp.path.congestion.good_bad import GoodBad
+from sleepy.udp.path.congestion.new_reno import NewReno
 from tests.sleepy.udp.connecting import Side, World
 
 SMALL = {

@@ -5,14 +5,14 @@ import random
 from typing import Any
 
 from sleepy import sim
-from sleepy.udp.handshake import Initiator
-from sleepy.udp.identity import Identity
-from sleepy.udp.introductions import Introducer
-from sleepy.udp.listener import Listener
+from sleepy.udp.nat.introductions import Introducer
+from sleepy.udp.nat.traversal import Traversal
+from sleepy.udp.nat.traversal_config import Event, Found, NotFound, Relayed, TraversalConfig
 from sleepy.udp.rendezvous import Rendezvous
-from sleepy.udp.session import HandshakeConfig, HandshakeError, Session
-from sleepy.udp.traversal import Traversal
-from sleepy.udp.traversal_config import Event, Found, NotFound, Relayed, TraversalConfig
+from sleepy.udp.security.handshake import Initiator
+from sleepy.udp.security.identity import Identity
+from sleepy.udp.security.listener import Listener
+from sleepy.udp.security.session import HandshakeConfig, HandshakeError, Session
 
 PORT = 9000
 PATIENCE = 20.0  # seconds for a handshake, on links that lose much

@@ -6,10 +6,10 @@ from collections.abc import Coroutine
 from random import Random
 from typing import Any, Final, Protocol
 
-from sleepy.udp.channels.config import QueueFull
-from sleepy.udp.connection_config import ConnectionConfig
-from sleepy.udp.connection_errors import ConnectionClosed
-from sleepy.udp.peer import Peer
+from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.connections.connection_errors import ConnectionClosed
+from sleepy.udp.delivery.channels.config import QueueFull
+from sleepy.udp.nodes.peer import Peer
 from tests.sleepy.udp.campaign.ledger import HEAD, Ledger, Voice
 
 STREAM_HEAD: Final = struct.Struct(">II")  # voice, and how many bytes follow

@@ -7,14 +7,14 @@ from typing import Any, Final
 
 from sleepy import sim
 from sleepy.udp.address import Address
-from sleepy.udp.connection_config import ConnectionConfig
-from sleepy.udp.connection_errors import ClosedLocally, ConnectionClosed, TimedOut
-from sleepy.udp.identity import Identity
-from sleepy.udp.node import LEAVING, Node
-from sleepy.udp.peer import Peer
-from sleepy.udp.plain_switchboard import PlainSwitchboard
-from sleepy.udp.secure_switchboard import SecureSwitchboard
-from sleepy.udp.session import HandshakeConfig, HandshakeError, HandshakeTimeout, Refused, WrongKey
+from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.connections.connection_errors import ClosedLocally, ConnectionClosed, TimedOut
+from sleepy.udp.nodes.node import LEAVING, Node
+from sleepy.udp.nodes.peer import Peer
+from sleepy.udp.nodes.plain_switchboard import PlainSwitchboard
+from sleepy.udp.nodes.secure_switchboard import SecureSwitchboard
+from sleepy.udp.security.identity import Identity
+from sleepy.udp.security.session import HandshakeConfig, HandshakeError, HandshakeTimeout, Refused, WrongKey
 from tests.sleepy.udp.campaign.chatter import Chat
 from tests.sleepy.udp.campaign.ledger import Ledger, Voice
 from tests.sleepy.udp.campaign.limits import excesses, leftovers, node_excesses

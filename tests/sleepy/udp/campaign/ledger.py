@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any, Final, NamedTuple
 
-from sleepy.udp.channels.config import Delivery
+from sleepy.udp.delivery.channels.config import Delivery
 
 HEAD: Final = struct.Struct(">IBI")  # voice, channel, number
 

@@ -8,15 +8,15 @@ from the outside; a leak exceeds them.
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from sleepy.udp.blocks import MAX_BLOCKS, WINDOW
-from sleepy.udp.channels.config import ChannelConfig
-from sleepy.udp.channels.reliable_receiver import ReliableReceiver
-from sleepy.udp.channels.reliable_sender import ReliableSender
-from sleepy.udp.chunks import LARGEST_WHOLE
-from sleepy.udp.incoming_blocks import MAX_SETTLING
-from sleepy.udp.packet_exchange import SENT_MEMORY
-from sleepy.udp.recovery import REMEMBERED
-from sleepy.udp.switchboard import MAX_REPLIES
+from sleepy.udp.connections.packet_exchange import SENT_MEMORY
+from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW
+from sleepy.udp.delivery.channels.config import ChannelConfig
+from sleepy.udp.delivery.channels.reliable_receiver import ReliableReceiver
+from sleepy.udp.delivery.channels.reliable_sender import ReliableSender
+from sleepy.udp.delivery.chunks import LARGEST_WHOLE
+from sleepy.udp.delivery.incoming_blocks import MAX_SETTLING
+from sleepy.udp.nodes.switchboard import MAX_REPLIES
+from sleepy.udp.path.recovery import REMEMBERED
 
 EVENTS: Final = 100  # nobody keeps events: they are taken with every turn
 

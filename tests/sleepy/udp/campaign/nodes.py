@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sleepy import sim
 from sleepy.sim.nat_router import NatRouter
-from sleepy.udp.connection_errors import ClosedByPeer, ClosedLocally, ConnectionClosed, TimedOut, WentAway
-from sleepy.udp.identity import Identity
+from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally, ConnectionClosed, TimedOut, WentAway
+from sleepy.udp.security.identity import Identity
 from tests.sleepy.udp.campaign.hosts import Side, farewell
 from tests.sleepy.udp.campaign.ledger import Ledger, Voice
 from tests.sleepy.udp.campaign.weather import CALM, MILDNESS, Tampering, draw_config, draw_link, longest_way

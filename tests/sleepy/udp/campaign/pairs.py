@@ -8,11 +8,11 @@ from random import Random
 from typing import Final
 
 from sleepy import sim
-from sleepy.udp.blocks import BlockState, OutgoingBlock, TooManyBlocks
-from sleepy.udp.channels.config import QueueFull
-from sleepy.udp.connection_errors import ClosedByPeer, ClosedLocally
-from sleepy.udp.connection_events import BlockArrived, BlockChanged, Event, MessagesArrived
-from sleepy.udp.incoming_blocks import IncomingBlock
+from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally
+from sleepy.udp.connections.connection_events import BlockArrived, BlockChanged, Event, MessagesArrived
+from sleepy.udp.delivery.blocks import BlockState, OutgoingBlock, TooManyBlocks
+from sleepy.udp.delivery.channels.config import QueueFull
+from sleepy.udp.delivery.incoming_blocks import IncomingBlock
 from tests.sleepy.udp.campaign.ledger import Ledger, Voice
 from tests.sleepy.udp.campaign.limits import excesses
 from tests.sleepy.udp.campaign.weather import CALM, MILDNESS, draw_config, draw_link, longest_way

@@ -7,13 +7,13 @@ from typing import Final
 
 from sleepy import sim
 from sleepy.sim.packet import Datagram, Packet
-from sleepy.udp.channels.config import ChannelConfig, Delivery
-from sleepy.udp.congestion.bbr import Bbr
-from sleepy.udp.congestion.control import Controller
-from sleepy.udp.congestion.cubic import Cubic
-from sleepy.udp.congestion.good_bad import GoodBad
-from sleepy.udp.congestion.new_reno import NewReno
-from sleepy.udp.connection_config import ConnectionConfig
+from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.delivery.channels.config import ChannelConfig, Delivery
+from sleepy.udp.path.congestion.bbr import Bbr
+from sleepy.udp.path.congestion.control import Controller
+from sleepy.udp.path.congestion.cubic import Cubic
+from sleepy.udp.path.congestion.good_bad import GoodBad
+from sleepy.udp.path.congestion.new_reno import NewReno
 
 MILDNESS: Final = ("clean", "mild", "rough", "wild")
 CALM: Final = sim.Link(delay=0.01, mtu=1500)

@@ -1,1 +1,0 @@
-"""How much may be under way? A module for each answer, all behind `sleepy.udp.congestion.control.Controller`."""

@@ -1,0 +1,66 @@
+"""The options of a connection: one set for all peers of a node."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from sleepy.udp.connections.parameters import Parameters
+from sleepy.udp.delivery.channels.config import ChannelConfig
+from sleepy.udp.delivery.chunks import CHANNELS
+from sleepy.udp.path.congestion.bbr import Bbr
+from sleepy.udp.path.congestion.control import Controller
+from sleepy.udp.path.path_mtu import BASE, LIMIT
+
+LARGEST_DATAGRAM: Final = 9000  # bytes: a jumbo frame
+MOST_ACK_DELAY: Final = 0.5  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionConfig:
+    """The options of a connection.
+
+    Attributes:
+        channels: Channel 0, 1, ...; the same on both sides.
+        idle_timeout: After how many seconds of silence the peer is gone; the shorter one of both sides' holds.
+        keep_alive: After how many seconds of silence we ask the peer to speak; at most half of ``idle_timeout``.
+        max_ack_delay: How long we may hold an ack back, in seconds.
+        max_datagram: The largest datagram to send or take, in bytes; what the path carries is found out.
+        congestion: Makes the congestion control, once for each path to a peer.
+        random_bytes: Where the challenges to new addresses come from.
+
+    Raises:
+        ValueError: An option is out of its range.
+    """
+
+    channels: tuple[ChannelConfig, ...] = (ChannelConfig(),)
+    idle_timeout: float = 30.0
+    keep_alive: float = 10.0
+    max_ack_delay: float = 0.025
+    max_datagram: int = LIMIT
+    congestion: Callable[[], Controller] = Bbr
+    random_bytes: Callable[[int], bytes] = field(default=os.urandom, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.channels) <= CHANNELS:
+            raise ValueError(f"{len(self.channels)} channels; a connection has 1 to {CHANNELS}")
+        if not 0 < self.keep_alive <= self.idle_timeout / 2:
+            raise ValueError(
+                f"keep_alive is {self.keep_alive} s; choose above 0, and at most half of idle_timeout, "
+                f"{self.idle_timeout} s, or one lost packet would end a healthy connection"
+            )
+        if not self.idle_timeout <= 86400:
+            raise ValueError(f"idle_timeout is {self.idle_timeout} s; choose a day at most")
+        if not 0.001 <= self.max_ack_delay <= MOST_ACK_DELAY:
+            raise ValueError(f"max_ack_delay is {self.max_ack_delay} s; choose from 0.001 to {MOST_ACK_DELAY}")
+        if not BASE <= self.max_datagram <= LARGEST_DATAGRAM:
+            raise ValueError(f"max_datagram is {self.max_datagram}; choose from {BASE} to {LARGEST_DATAGRAM}")
+
+    @property
+    def declared(self) -> Parameters:
+        """What the peer is to know of it."""
+        return Parameters(self.idle_timeout, self.max_ack_delay, self.max_datagram, self.channels)
+
+    def parameters(self) -> bytes:
+        """The same in bytes, for the handshake."""
+        return self.declared.encode()

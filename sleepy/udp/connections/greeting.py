@@ -1,0 +1,64 @@
+"""How two peers begin in plain mode, where no handshake introduces them.
+
+Rules:
+
+1. Each side's first packet is a *hello*, alone: a number drawn at random, and the side's parameters. It is sent again until
+   it is acked.
+2. Messages wait until the other side's hello has come: before that nobody knows whether the channels are the same. And
+   nothing else is read before it, nor acked: it may be late, and from an earlier conversation between the same addresses.
+3. A hello with another number is somebody else at the same address: the peer was started anew, and knows nothing of us.
+"""
+
+from collections.abc import Callable
+
+from sleepy.udp.connections.plain import beginning
+from sleepy.udp.connections.preface import HELLO, NONCE, Hello, write_hello
+
+
+class Greeting:
+    """Our hello, and the peer's.
+
+    Args:
+        parameters: What we say of ourselves.
+        random_bytes: Where the number comes from.
+
+    Attributes:
+        payload: Our hello.
+        due: Whether it is to be sent.
+        peer: The peer's number; None before its hello.
+    """
+
+    __slots__ = ("_acked", "due", "payload", "peer")
+
+    def __init__(self, parameters: bytes, random_bytes: Callable[[int], bytes]) -> None:
+        self.payload = write_hello(Hello(random_bytes(NONCE), parameters))
+        self.due = True
+        self.peer: bytes | None = None
+        self._acked = False
+
+    def may_read(self, datagram: bytes) -> bool:
+        """Whether to open a datagram: any after the peer's hello, before it none but that (rule 2)."""
+        return self.peer is not None or beginning(datagram) is not None
+
+    def is_another(self, nonce: bytes | None) -> bool:
+        """Whether a hello with this number, if there is one, is not from the peer that we know (rule 3)."""
+        return nonce is not None and self.peer is not None and nonce != self.peer
+
+    def repeat(self) -> bool:
+        """Nobody answers: have our hello sent again, if it may be for want of that (rule 2); whether it may."""
+        self.due = not self._acked
+        return self.due
+
+    def token(self) -> "tuple[Greeting, int, int, int]":
+        """The token of a packet with our hello in it, which is about to leave."""
+        self.due = False
+        return (self, HELLO, 0, 0)
+
+    def on_acked(self, _what: int, _first: int, _count: int, /) -> None:
+        """The peer knows us."""
+        self._acked = True
+        self.due = False
+
+    def on_lost(self, _what: int, _first: int, _count: int, /) -> None:
+        """It may not (rule 1)."""
+        self.due = not self._acked

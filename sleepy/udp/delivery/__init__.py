@@ -1,0 +1,1 @@
+"""What peers tell each other: messages on channels, blocks, and how they share packets."""

@@ -1,0 +1,267 @@
+"""The receiving half of `sleepy.udp.delivery.blocks`, whose rules are cited here."""
+
+from collections.abc import Callable
+from typing import Final
+
+from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW_UNITS, BlockState
+from sleepy.udp.delivery.chunks import (
+    BLOCK_CREDIT,
+    BLOCK_STOP,
+    UNIT,
+    BlockCancel,
+    BlockCredit,
+    BlockData,
+    BlockEnd,
+    BlockOpen,
+    BlockStop,
+    ProtocolError,
+)
+from sleepy.udp.delivery.payload import PacketBuilder
+from sleepy.udp.delivery.slices import first_run, span, units
+
+MAX_SETTLING: Final = 1024  # blocks whose sender does not say that it knows that they are over
+
+
+class IncomingBlock:
+    """A block that we receive.
+
+    Attributes:
+        number: Its number.
+        label: What its sender calls it; None until known.
+        size: In bytes; None while it is not known.
+        state: How far it is. Finished means that all was taken.
+        code: Why it was given up: what the application said.
+        reason: The same, for people.
+        arrived: How many bytes, from the first on, have arrived without a gap: the progress.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.label: bytes | None = None
+        self.size: int | None = None
+        self.state = BlockState.OPEN
+        self.code = 0
+        self.reason = ""
+        self._sink: Callable[[int, bytes], object] | None = None
+        self._touched = False  # whether the application asked for it: an empty block too is finished only then
+        self._ended = False
+        self._base = 0  # the first unit that is missing
+        self._have = 0  # units that came, from _base on
+        self._furthest = 0  # bytes
+        self._parts: dict[int, bytes] = {}  # by unit: what was not taken
+        self._taken = 0  # the first unit that was not taken
+        self._given = WINDOW_UNITS
+        self._due: set[int] = set()
+        self.settled = False  # the sender knows that it is over
+
+    @property
+    def arrived(self) -> int:
+        """Bytes that have arrived, without a gap."""
+        return min(self._base * UNIT, self._furthest)
+
+    def on_open(self, chunk: BlockOpen) -> None:
+        """It begins."""
+        if self.size is not None and chunk.size not in {None, self.size}:
+            raise ProtocolError(f"block {self.number} has {self.size} bytes, and is announced with {chunk.size}")
+        self.label = chunk.label
+        if self.size is None:
+            self.size = chunk.size
+
+    def on_end(self, chunk: BlockEnd) -> None:
+        """Its size is known, or as announced."""
+        if self.size not in {None, chunk.size} or self._furthest > chunk.size:
+            raise ProtocolError(f"block {self.number} ends at {chunk.size} bytes, against what was said or sent before")
+        self.size, self._ended = chunk.size, True
+        self._check_finished()
+
+    # --8<-- [start:data]
+    def on_data(self, chunk: BlockData) -> None:
+        """A part came; what of it is new is kept, or given to the sink (rule 3)."""
+        unit, data = chunk.unit, chunk.data
+        end = unit * UNIT + len(data)
+        count = units(len(data))
+        if unit + count > self._given:
+            raise ProtocolError(
+                f"block {self.number} has data up to unit {unit + count}, beyond the limit {self._given}"
+            )
+        if self.size is not None and end > self.size:
+            raise ProtocolError(f"block {self.number} has data up to {end}, and ends at {self.size}")
+        if len(data) % UNIT and self.size is None:
+            self.size = end  # only the end may lie between two cuts
+        if (len(data) % UNIT and end != self.size) or self._furthest > (self.size or self._furthest):
+            raise ProtocolError(f"block {self.number} is cut at {end}, which is neither a cut nor the end")
+        self._furthest = max(self._furthest, end)
+        below = max(0, self._base - unit)
+        new = span(unit + below - self._base, max(0, count - below)) & ~self._have
+        self._have |= new
+        while new:
+            first, run = first_run(new, count)
+            new &= ~span(first, run)
+            at = self._base + first
+            part = data[(at - unit) * UNIT : (at - unit + run) * UNIT]
+            if self._sink is None:
+                self._parts[at] = part
+            else:
+                self._sink(at * UNIT, part)
+        self._advance()
+
+    # --8<-- [end:data]
+
+    def _advance(self) -> None:
+        came = first_run(~self._have, 1)[0]
+        self._base += came
+        self._have >>= came
+        if self._sink is not None:
+            self._take_up_to(self._base)
+        self._check_finished()
+
+    def into(self, sink: Callable[[int, bytes], object]) -> None:
+        """Hand each part on as it comes, in any order: the offset in bytes, and the part."""
+        self._sink, self._touched = sink, True
+        parts, self._parts = self._parts, {}
+        for unit, part in parts.items():
+            sink(unit * UNIT, part)
+        self._take_up_to(self._base)
+        self._check_finished()
+
+    def read(self) -> bytes:
+        """The next bytes in order; none if the next have not come."""
+        self._touched = True
+        parts: list[bytes] = []
+        taken = self._taken
+        while (part := self._parts.pop(taken, None)) is not None:
+            parts.append(part)
+            taken += units(len(part))
+        self._take_up_to(taken)
+        self._check_finished()
+        return b"".join(parts)
+
+    def _take_up_to(self, unit: int) -> None:
+        """Credit is due when half of the window is free (rule 2)."""
+        self._taken = unit
+        if self.state is BlockState.OPEN and unit + WINDOW_UNITS - self._given >= WINDOW_UNITS // 2:
+            self._due.add(BLOCK_CREDIT)
+
+    def _check_finished(self) -> None:
+        if self._ended and self._touched and self.label is not None and self._taken == units(self.size or 0):
+            self._leave(BlockState.FINISHED, 0, "")
+
+    def stop(self, code: int = 1, reason: str = "") -> None:
+        """Give it up, and tell the sender (rule 5).
+
+        Raises:
+            ValueError: The code is 0, which says that all was taken.
+        """
+        if code == 0:
+            raise ValueError("code 0 says that all was taken; give a block up with another")
+        self._leave(BlockState.STOPPED, code, reason)
+
+    def on_cancel(self, chunk: BlockCancel) -> None:
+        """The sender gave it up."""
+        self._leave(BlockState.CANCELLED, chunk.code, chunk.reason)
+        self._due.clear()
+
+    def _leave(self, state: BlockState, code: int, reason: str) -> None:
+        if self.state is BlockState.OPEN:
+            self.state, self.code, self.reason = state, code, reason
+            if state is not BlockState.FINISHED:
+                self._parts.clear()
+            self._sink = None
+            self._due = {BLOCK_STOP}
+
+    def has_data(self) -> bool:
+        """Whether there is something to be told."""
+        return bool(self._due)
+
+    def fill(self, packet: PacketBuilder) -> None:
+        """Tell what is due."""
+        for what in sorted(self._due):
+            limit = self._taken + WINDOW_UNITS
+            credit = BlockCredit(self.number, limit)
+            chunk = BlockStop(self.number, self.code, self.reason) if what == BLOCK_STOP else credit
+            if packet.add(chunk.encode(), (self, what, 0, 0)):
+                self._due.discard(what)
+                self._given = max(self._given, limit)
+
+    def on_acked(self, what: int, _first: int, _count: int, /) -> None:
+        """The sender heard it."""
+        self.settled |= what == BLOCK_STOP
+
+    def on_lost(self, what: int, _first: int, _count: int, /) -> None:
+        """It may not have."""
+        if not self.settled and (what == BLOCK_STOP or self.state is BlockState.OPEN):
+            self._due.add(what)
+
+
+class IncomingBlocks:
+    """All blocks that we receive from one peer.
+
+    Attributes:
+        blocks: Those that are open.
+    """
+
+    def __init__(self) -> None:
+        self.blocks: dict[int, IncomingBlock] = {}
+        self._unseen: set[int] = set()  # earlier than the newest, and nothing of them came yet
+        self._next = 0
+        self._settling: dict[int, IncomingBlock] = {}
+        self._announced: list[IncomingBlock] = []
+
+    def receive(self, chunk: BlockOpen | BlockData | BlockEnd | BlockCancel) -> None:
+        """What a sender says.
+
+        Raises:
+            ProtocolError: No honest one can say so.
+        """
+        self._sweep()
+        number = chunk.block
+        if number >= self._next:
+            if number - self._next >= MAX_BLOCKS:
+                raise ProtocolError(f"block {number} begins, where the next would be {self._next}")
+            self._unseen.update(range(self._next, number + 1))
+            self._next = number + 1
+        if number in self._unseen:
+            self._unseen.discard(number)
+            self.blocks[number] = IncomingBlock(number)
+        if len(self.blocks) + len(self._unseen) > MAX_BLOCKS or len(self._settling) > MAX_SETTLING:  # rule 6
+            raise ProtocolError(f"more than {MAX_BLOCKS} blocks open at once, or {MAX_SETTLING} whose end is not acked")
+        block = self.blocks.get(number)
+        if block is None:
+            return
+        if isinstance(chunk, BlockData):
+            block.on_data(chunk)
+        elif isinstance(chunk, BlockOpen):
+            if block.label is None:
+                self._announced.append(block)
+            block.on_open(chunk)
+        elif isinstance(chunk, BlockEnd):
+            block.on_end(chunk)
+        else:
+            block.on_cancel(chunk)
+            if block in self._announced and len(self._announced) > MAX_BLOCKS:  # an honest sender waits for our acks
+                self._announced.remove(block)
+
+    def _sweep(self) -> None:
+        """Close what is over (rule 6)."""
+        for block in [block for block in self.blocks.values() if block.state is not BlockState.OPEN]:
+            del self.blocks[block.number]
+            if block.state is not BlockState.CANCELLED:
+                self._settling[block.number] = block
+        for block in [block for block in self._settling.values() if block.settled]:
+            del self._settling[block.number]
+
+    def take_announced(self) -> list[IncomingBlock]:
+        """The blocks that began, once each; one may have been cancelled since."""
+        announced, self._announced = self._announced, []
+        return announced
+
+    def has_data(self) -> bool:
+        """Whether there is something to be told."""
+        self._sweep()
+        speaking = (*self.blocks.values(), *self._settling.values())
+        return any(block.has_data() for block in speaking)
+
+    def fill(self, packet: PacketBuilder) -> None:
+        """Tell what is due."""
+        for block in (*self.blocks.values(), *self._settling.values()):
+            block.fill(packet)

@@ -1,0 +1,1 @@
+"""One socket and many peers, on asyncio: nodes, peers, streams."""

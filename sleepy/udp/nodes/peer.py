@@ -1,0 +1,277 @@
+"""A peer, as a program sees it: messages, streams, and the end of it all.
+
+Below is a `sleepy.udp.connections.connection.Connection`, which never waits. A program does: for a message, for room, for
+the end. This is the place where it waits, and all that this module adds.
+
+Rules:
+
+1. `Peer.send` waits while the channel has no room, `Peer.send_nowait` says no. That is the back-pressure: a peer that
+   does not read, and a network that carries less than we want to send, slow the program down instead of filling its
+   memory.
+2. Tasks that wait for the same thing are served in the order in which they came.
+3. Nothing is lost when a task is cancelled: a message that was read is returned, one that was not stays where it is.
+4. What arrived before the end can be read after it; then reading raises the error that says why it ended.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+from sleepy.udp.address import Address
+from sleepy.udp.connections import connection_events as events
+from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally, ConnectionClosed, WentAway
+from sleepy.udp.connections.connection_statistics import ConnectionStatistics
+from sleepy.udp.delivery.channels.config import QueueFull
+from sleepy.udp.nodes.streams import Streams
+from sleepy.udp.nodes.switchboard import Line
+from sleepy.udp.nodes.turnstile import Turnstile
+
+DRAIN: Final = 5.0  # seconds
+
+
+class Owner(Protocol):
+    """What a peer asks of its node."""
+
+    def now(self) -> float:
+        """The time, in seconds."""
+        ...
+
+    def touch(self, line: Line) -> None:
+        """The connection may have something to send."""
+        ...
+
+
+class Peer:
+    """A peer that we are connected to; a `sleepy.udp.nodes.node.Node` makes these.
+
+    Reads as an asynchronous iterator of channel 0's messages, and as a context manager, which closes it.
+
+    Attributes:
+        error: Why the connection ended; None while it lives.
+    """
+
+    __slots__ = ("_ended", "_line", "_owner", "_receiving", "_sending", "_streams", "error")
+
+    def __init__(self, owner: Owner, line: Line) -> None:
+        self._owner = owner
+        self._line = line
+        self._sending: dict[int, Turnstile] = {}
+        self._receiving: dict[int, Turnstile] = {}
+        self._streams: Streams | None = None
+        self._ended: asyncio.Event | None = None
+        self.error: ConnectionClosed | None = None
+
+    def __repr__(self) -> str:
+        state = "connected" if self.error is None else f"ended: {self.error}"
+        return f"<Peer {self.address[0]}:{self.address[1]} {self.public_key.hex()[:8]} {state}>"
+
+    @property
+    def address(self) -> Address:
+        """Where the peer is now, as (host, port)."""
+        return self._line.address
+
+    @property
+    def public_key(self) -> bytes:
+        """Who the peer is, 32 bytes; empty in plain mode, where nobody knows."""
+        return self._line.public_key
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the connection has ended, or is about to."""
+        return self.error is not None or not self._line.connection.is_open
+
+    @property
+    def statistics(self) -> ConnectionStatistics:
+        """How the connection is doing: round trip, loss, window, and the queues of each channel."""
+        return self._line.connection.statistics()
+
+    # ---- messages
+
+    # --8<-- [start:send]
+    async def send(self, message: bytes, channel: int = 0, *, lifetime: float | None = None) -> None:
+        """Send a message as soon as its channel has room (rule 1); it is then ours to deliver.
+
+        Args:
+            message: Up to the channel's ``max_message_size`` bytes.
+            channel: Which channel.
+            lifetime: After how many seconds, counted from now, it need not arrive any more.
+
+        Raises:
+            ConnectionClosed: The connection has ended; the subclass says why.
+            MessageTooLarge: Send it through a stream.
+            ValueError: There is no such channel.
+        """
+        expires = None if lifetime is None else self._owner.now() + lifetime
+        turnstile = self._sending.get(channel)
+        if turnstile is None or not turnstile.waiting:
+            if self._send(message, channel, expires):
+                return
+            turnstile = self._sending.setdefault(channel, Turnstile())
+        await turnstile.until(lambda: self._send(message, channel, expires) or None)
+
+    def send_nowait(self, message: bytes, channel: int = 0, *, lifetime: float | None = None) -> None:
+        """Send a message at once, or not at all.
+
+        Raises:
+            QueueFull: The channel has no room.
+            ConnectionClosed: The connection has ended; the subclass says why.
+            MessageTooLarge: Send it through a stream.
+            ValueError: There is no such channel.
+        """
+        expires = None if lifetime is None else self._owner.now() + lifetime
+        line = self._line
+        line.connection.send(message, channel, expires=expires)
+        if not line.due:
+            self._owner.touch(line)
+
+    # --8<-- [end:send]
+
+    def _send(self, message: bytes, channel: int, expires: float | None) -> bool:
+        line = self._line
+        try:
+            line.connection.send(message, channel, expires=expires)
+        except QueueFull:
+            return False
+        if not line.due:
+            self._owner.touch(line)
+        return True
+
+    async def receive(self, channel: int = 0) -> bytes:
+        """The next message of a channel; waits until there is one.
+
+        Raises:
+            ConnectionClosed: None is left, and no more will come; the subclass says why.
+            ValueError: There is no such channel.
+        """
+        turnstile = self._receiving.get(channel)
+        if turnstile is None or not turnstile.waiting:
+            message = self.receive_nowait(channel)
+            if message is not None:
+                return message
+            turnstile = self._receiving.setdefault(channel, Turnstile())
+        return await turnstile.until(lambda: self.receive_nowait(channel))
+
+    def receive_nowait(self, channel: int = 0) -> bytes | None:
+        """The next message of a channel, or None if there is none now.
+
+        Raises:
+            ConnectionClosed: None is left, and no more will come; the subclass says why.
+            ValueError: There is no such channel.
+        """
+        line = self._line
+        message = line.connection.read(channel)
+        if message is None:
+            if self.error is not None:  # rule 4
+                raise self.error
+        elif not line.due and line.connection.flush_wanted(self._owner.now()):  # the peer may send more
+            self._owner.touch(line)
+        return message
+
+    async def messages(self, channel: int = 0) -> AsyncIterator[bytes]:
+        """The messages of a channel, until one of the two sides leaves; `error` says which, and why.
+
+        Raises:
+            ConnectionClosed: Nobody left, but it ended: by silence, or by a breach of the protocol.
+        """
+        while True:
+            try:
+                message = await self.receive(channel)
+            except (ClosedByPeer, ClosedLocally, WentAway):
+                return
+            yield message
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.messages()
+
+    # ---- streams
+
+    async def open_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A stream of bytes in each direction, as asyncio's; the peer gets its end from `accept_stream`.
+
+        Waits while as many streams are open as may be (see `sleepy.udp.delivery.blocks`).
+
+        Raises:
+            ConnectionClosed: The connection has ended; the subclass says why.
+        """
+        return await self._stream_ends().open()
+
+    async def accept_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """The next stream that the peer opened; waits until there is one.
+
+        Raises:
+            ConnectionClosed: The connection has ended; the subclass says why.
+        """
+        return await self._stream_ends().accept()
+
+    def _stream_ends(self) -> Streams:
+        if self._streams is None:
+            line, owner = self._line, self._owner
+            self._streams = Streams(line.connection, lambda: owner.touch(line), self)
+            if self.error is not None:
+                self._streams.end(self.error)
+        return self._streams
+
+    # ---- the end
+
+    async def close(self, reason: str = "", *, code: int = 0, drain: float = DRAIN) -> None:
+        """Close the connection, and wait until the peer knows, or cannot be reached.
+
+        Args:
+            reason: For people on the other side; cut to 255 bytes.
+            code: For the program on the other side, 0 to 65,535.
+            drain: How many seconds what was sent may take to arrive before. With 0 what is queued is dropped.
+        """
+        if self.error is None:
+            self._line.connection.close(self._owner.now(), code, reason, linger=drain)
+            self._owner.touch(self._line)
+            await self.wait_closed()
+
+    def abandon(self) -> None:
+        """Close the connection without waiting for anything; what is queued is dropped."""
+        if self.error is None:
+            self._line.connection.close(self._owner.now())
+            self._owner.touch(self._line)
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended; `error` says why."""
+        if self.error is None:
+            if self._ended is None:
+                self._ended = asyncio.Event()
+            await self._ended.wait()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close(drain=DRAIN if error is None else 0.0)
+
+    # ---- for the node
+
+    def on_events(self, happened: Sequence[events.Event]) -> None:
+        """The connection has news: wake who waits for it."""
+        for event in happened:
+            if isinstance(event, events.MessagesArrived):
+                _wake(self._receiving.get(event.channel))
+            elif isinstance(event, events.RoomAgain):
+                _wake(self._sending.get(event.channel))
+            elif isinstance(event, events.BlockArrived | events.BlockChanged | events.BlockRoomAgain):
+                self._stream_ends().on_event(event)
+            elif isinstance(event, events.Closed):
+                self._on_closed(event.error)
+
+    def _on_closed(self, error: ConnectionClosed) -> None:
+        self.error = error
+        for turnstile in (*self._sending.values(), *self._receiving.values()):
+            turnstile.wake()
+        if self._streams is not None:
+            self._streams.end(error)
+        if self._ended is not None:
+            self._ended.set()
+
+
+def _wake(turnstile: Turnstile | None) -> None:
+    if turnstile is not None:
+        turnstile.wake()

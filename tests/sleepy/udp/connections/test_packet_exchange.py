@@ -1,0 +1,134 @@
+"""Payloads in packets: size, memory, acks of acks, and another path."""
+
+from random import Random
+
+import pytest
+
+from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.connections.packet_exchange import ANSWER_AFTER, SENT_MEMORY, PacketExchange, Tokens
+from sleepy.udp.connections.plain import PlainPackets
+from sleepy.udp.delivery.chunks import PAD, PING
+from sleepy.udp.path.congestion.new_reno import NewReno
+
+
+class Wide(NewReno):
+    """Lets everything go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.window = 1 << 40
+
+    @property
+    def pacing_rate(self) -> float:
+        return 1e12
+
+
+class Ends:
+    def __init__(self, **options: object) -> None:
+        config = ConnectionConfig(congestion=Wide, random_bytes=Random(1).randbytes, **options)  # type: ignore[arg-type]
+        self.acked: list[Tokens] = []
+        self.lost: list[Tokens] = []
+        self.a, self.b = (
+            PacketExchange(PlainPackets(), config, now=0.0, on_acked=self.acked.append, on_lost=self.lost.append)
+            for _ in range(2)
+        )
+
+
+def token(number: int) -> Tokens:
+    return [(None, number, 0, 0)]  # type: ignore[list-item]
+
+
+def test_acks_come_back_with_tokens() -> None:
+    ends = Ends()
+    for number in range(ANSWER_AFTER):
+        assert not ends.b.ack_is_due(0.0)
+        assert ends.b.receive(ends.a.send(bytes([PING]), token(number), 0.0), 0.0)
+    assert ends.b.ack_is_due(0.0)
+    ends.a.receive(ends.b.send_ack(0.0), 0.1)
+    assert sorted(tokens[0][1] for tokens in ends.acked) == list(range(ANSWER_AFTER))
+    assert ends.a.recovery.in_flight == 0
+
+
+def test_acks_are_not_acked() -> None:
+    """Rule 2: two peers with nothing to say fall silent."""
+    ends = Ends()
+    for _ in range(100):
+        ends.b.receive(ends.a.send_ack(0.0), 0.0)
+        ends.b.receive(ends.a.send_unacked(bytes([PAD]) * 3, 0.0), 0.0)
+    assert not ends.b.ack_is_due(1e9)
+    assert ends.a.next_timeout() == float("inf")
+
+
+def test_how_long_an_ack_was_held_back_is_told() -> None:
+    """So the round trip is the path's, not the path's and the peer's patience."""
+    ends = Ends()
+    for turn in range(20):
+        now = turn * 1.0
+        ends.b.receive(ends.a.send(bytes([PING]), [], now), now + 0.05)
+        ends.a.receive(ends.b.send_ack(now + 0.075 if turn else now + 0.05), now + (0.125 if turn else 0.1))
+    assert ends.a.recovery.round_trip.latest == pytest.approx(0.125)
+    assert ends.a.recovery.round_trip.smoothed == pytest.approx(0.1, abs=0.001)
+
+
+def test_no_more_is_under_way_than_is_remembered() -> None:
+    """Rule 4: the acks of all of them are noticed."""
+    ends = Ends()
+    sent = []
+    while ends.a.may_send(0.0):
+        sent.append(ends.a.send(bytes([PING]), token(len(sent)), 0.0))
+    assert len(sent) == SENT_MEMORY
+    assert ends.a.next_send() == float("inf")
+    for at in range(0, len(sent), 32):
+        for datagram in sent[at : at + 32]:
+            ends.b.receive(datagram, 0.0)
+        ends.a.receive(ends.b.send_ack(0.0), 0.1)
+    assert sorted(tokens[0][1] for tokens in ends.acked) == list(range(SENT_MEMORY))
+    assert ends.a.may_send(0.1)
+
+
+def test_the_first_packets_fit_any_path_and_none_exceeds_what_the_peer_takes() -> None:
+    ends = Ends(max_datagram=1452)
+    ends.a.agree(0.025, 1300)
+    assert len(ends.a.send(bytes(ends.a.room), [], 0.0)) <= 1200
+    assert ends.a.size_probe(0.0) is None, "rule 7: nobody has much to say"
+    ends.a.busy = True
+    sizes = []
+    for turn in range(20):
+        probe = ends.a.size_probe(turn * 1.0)
+        if probe is not None:
+            sizes.append(len(probe))
+            ends.b.receive(probe, turn * 1.0)
+            ends.a.receive(ends.b.send_ack(turn * 1.0), turn * 1.0 + 0.1)
+    assert sizes
+    assert max(sizes) <= 1300
+    assert 1250 < len(ends.a.send(bytes(ends.a.room), [], 30.0)) <= 1300
+
+
+def test_a_probe_for_lost_packets_is_small() -> None:
+    """Whatever size the path is believed to carry."""
+    ends = Ends()
+    ends.a.mtu.size = 1300
+    ends.a.busy = True
+    ends.a.send(bytes([PING]), token(7), 0.0)
+    assert ends.a.room > 1250
+    assert ends.a.on_timeout(ends.a.next_timeout())
+    assert ends.a.room < 1200
+    assert ends.a.size_probe(9.0) is None
+    ends.a.repeat_oldest()
+    assert ends.lost == [token(7)]
+
+
+def test_another_path_begins_with_nothing() -> None:
+    """Rule 6: and what was under way counts as lost, once."""
+    ends = Ends()
+    old = [ends.a.send(bytes([PING]), token(number), 0.0) for number in range(3)]
+    ends.a.change_path(0.2)
+    assert ends.lost == [token(0), token(1), token(2)]
+    assert ends.a.recovery.in_flight == 0
+    assert ends.a.recovery.round_trip.smoothed == 0.2
+    for datagram in old:
+        ends.b.receive(datagram, 0.0)
+    ends.b.receive(ends.a.send(bytes([PING]), token(3), 0.1), 0.1)
+    ends.a.receive(ends.b.send_ack(0.1), 0.3)
+    assert ends.acked == [token(3)], "an ack from the old path measures nothing"
+    assert ends.lost == [token(0), token(1), token(2)]

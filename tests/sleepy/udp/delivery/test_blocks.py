@@ -1,0 +1,227 @@
+"""The rules of sleepy/udp/delivery/blocks.py, with two ends and a hostile network between them."""
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW, BlockState, OutgoingBlock, TooManyBlocks
+from sleepy.udp.delivery.channels.config import ChannelConfig
+from sleepy.udp.delivery.chunks import BlockCredit, BlockStop, ProtocolError
+from sleepy.udp.delivery.incoming_blocks import IncomingBlock
+from sleepy.udp.delivery.messages import Messages
+from tests.sleepy.udp.hostile_pipe import HostilePipe
+
+
+def pipe_of() -> HostilePipe:
+    return HostilePipe([ChannelConfig()])
+
+
+def receive_all(pipe: HostilePipe, outgoing: OutgoingBlock) -> bytes:
+    """Read in order until the sender knows that all was taken."""
+    (block,) = take(pipe)
+    received = bytearray()
+    for _ in range(1000):
+        if outgoing.state is not BlockState.OPEN:
+            break
+        received += block.read()
+        pipe.settle()
+    assert outgoing.state is block.state is BlockState.FINISHED
+    return bytes(received)
+
+
+def take(pipe: HostilePipe) -> list[IncomingBlock]:
+    pipe.settle()
+    return pipe.b.take_blocks()
+
+
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 33, 1100, 4096, WINDOW - 1, WINDOW, WINDOW + 1, 3 * WINDOW + 5])
+def test_any_size(size: int) -> None:
+    """yojimbo 28 and 29: also no multiple of a slice, also nothing at all."""
+    pipe, data = pipe_of(), Random(size).randbytes(size)
+    outgoing = pipe.a.open_block(b"label", source=iter([data]) if size else iter([]))
+    assert receive_all(pipe, outgoing) == data
+    assert outgoing.acked == size
+    assert pipe.a.can_open_block
+    assert not pipe.a.has_data(0)
+    assert not pipe.b.has_data(0)
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 1 << 32), loss=st.floats(0, 0.4))
+def test_several_blocks_and_messages_through_a_storm(seed: int, loss: float) -> None:
+    """yojimbo 28, 30, 39: into sinks and in order, with messages in between; nothing lost, nothing twice."""
+    random, pipe = Random(seed), pipe_of()
+    data = [random.randbytes(random.randrange(40_000)) for _ in range(3)]
+    blocks = [
+        pipe.a.open_block(bytes([n]), source=iter([d[i : i + 999] for i in range(0, len(d), 999)]))
+        for n, d in enumerate(data)
+    ]
+    out: dict[bytes, bytearray] = {bytes([n]): bytearray(len(d)) for n, d in enumerate(data)}
+    written = dict.fromkeys(out, 0)
+    in_order: dict[bytes, IncomingBlock] = {}
+    messages: list[bytes] = []
+
+    def read() -> None:
+        for block in pipe.b.take_blocks():
+            assert block.label is not None
+            if block.label == b"\0":
+                in_order[block.label] = block
+            else:
+
+                def sink(offset: int, part: bytes, label: bytes = block.label) -> None:
+                    out[label][offset : offset + len(part)] = part
+                    written[label] += len(part)
+
+                block.into(sink)
+        for label, block in in_order.items():
+            part = block.read()
+            out[label][written[label] : written[label] + len(part)] = part
+            written[label] += len(part)
+        messages.extend(iter(pipe.b.receiver(0).read, None))
+
+    for number in range(20):
+        pipe.a.sender(0).send(bytes([number]))
+    for _ in range(1000):
+        pipe.storm(random, loss, read=read)
+        read()
+        if all(block.state is BlockState.FINISHED for block in blocks):
+            break
+    assert [bytes(out[bytes([n])]) for n in range(3)] == data
+    assert list(written.values()) == [len(d) for d in data]
+    assert messages == [bytes([number]) for number in range(20)]
+
+
+def test_a_reader_who_does_not_read_stops_the_source() -> None:
+    """Rule 2: of an endless source no more is pulled than two windows."""
+    pipe, pulled = pipe_of(), 0
+
+    def source() -> "object":
+        nonlocal pulled
+        while True:
+            pulled += 1000
+            yield bytes(1000)
+
+    pipe.a.open_block(source=source())  # type: ignore[arg-type]
+    (block,) = take(pipe)
+    assert WINDOW < pulled <= 2 * WINDOW + 2000
+    before = pulled
+    assert len(block.read()) == WINDOW
+    pipe.settle()
+    assert pulled >= before + WINDOW - 2000
+
+
+def test_writing_needs_room_and_keeps_what_was_announced() -> None:
+    """Rules 1 and 2."""
+    block = pipe_of().a.open_block(size=10)
+    with pytest.raises(ValueError, match="room"):
+        block.write(bytes(WINDOW + 1))
+    with pytest.raises(ValueError, match="announced"):
+        block.write(bytes(11))
+    block.write(bytes(9))
+    with pytest.raises(ValueError, match="announced"):
+        block.end()
+
+
+def test_what_arrived_after_all_is_not_sent_a_third_time() -> None:
+    """Rule 1 of slices: a part was lost, sent again, acked late; then its second sending is lost."""
+    pipe = pipe_of()
+    pipe.a.open_block(source=iter([bytes(2000)]))
+    first, second = pipe.fill(pipe.a), pipe.fill(pipe.a)
+    assert first is not None
+    assert second is not None
+    second.lose()
+    again = pipe.fill(pipe.a)
+    assert again is not None
+    assert again.payload == second.payload
+    second.deliver()
+    second.ack()
+    again.lose()
+    assert not pipe.a.has_data(0)
+
+
+def test_progress_is_seen_on_both_sides() -> None:
+    pipe = pipe_of()
+    outgoing = pipe.a.open_block(size=5000)
+    outgoing.write(bytes(3200))
+    (block,) = take(pipe)
+    assert (block.size, block.arrived) == (5000, 3200)
+    assert outgoing.acked == 3200
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_sender_cancels(lost: bool) -> None:
+    """Rule 5: the receiver hears why, though the packet may be lost; both forget the block."""
+    pipe = pipe_of()
+    outgoing = pipe.a.open_block(source=iter([bytes(WINDOW)] * 3))
+    (block,) = take(pipe)
+    outgoing.cancel(7, "changed my mind")
+    packet = pipe.fill(pipe.a)
+    assert packet is not None
+    if not lost:
+        packet.deliver()
+    pipe.settle()
+    for side in (outgoing, block):
+        assert (side.state, side.code, side.reason) == (BlockState.CANCELLED, 7, "changed my mind")
+    assert block.read() == b""
+    assert pipe.a.can_open_block
+    assert pipe.a._outgoing is not None
+    assert not pipe.a._outgoing.blocks
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_receiver_stops(lost: bool) -> None:
+    """Rule 5, from the other side."""
+    pipe = pipe_of()
+    outgoing = pipe.a.open_block(source=iter([bytes(WINDOW)] * 3))
+    (block,) = take(pipe)
+    block.stop(9, "disk full")
+    packet = pipe.fill(pipe.b)
+    assert packet is not None
+    if not lost:
+        packet.deliver()
+    pipe.settle()
+    for side in (outgoing, block):
+        assert (side.state, side.code, side.reason) == (BlockState.STOPPED, 9, "disk full")
+    assert not pipe.a.has_data(0)
+    with pytest.raises(ValueError, match="code 0"):
+        block.stop(0)
+
+
+def test_only_so_many_blocks_at_once_but_any_number_in_turn() -> None:
+    """Rule 6."""
+    pipe = pipe_of()
+    for _ in range(3):
+        blocks = [pipe.a.open_block(source=iter([b"x" * 100])) for _ in range(MAX_BLOCKS)]
+        assert not pipe.a.can_open_block
+        with pytest.raises(TooManyBlocks):
+            pipe.a.open_block()
+        for block in take(pipe):
+            assert block.read() == b"x" * 100
+        pipe.settle()
+        assert {block.state for block in blocks} == {BlockState.FINISHED}
+        assert pipe.b._incoming is not None
+        assert not pipe.b.has_data(0)
+        assert not pipe.b._incoming.blocks
+        assert not pipe.b._incoming._settling
+
+
+def test_what_no_honest_receiver_says() -> None:
+    """Credit for, or the end of, what was never sent."""
+    for chunk in (BlockCredit(0, 1 << 30), BlockStop(0, 0, ""), BlockCredit(1, 0)):
+        end = Messages([ChannelConfig()])
+        end.open_block()
+        with pytest.raises(ProtocolError):
+            end.receive(chunk.encode())
+
+
+def test_a_block_that_was_cancelled_before_it_was_known_is_announced() -> None:
+    """Rule 5: whoever waits for it learns by its label that it will not come."""
+    pipe = pipe_of()
+    pipe.a.open_block(b"answer").cancel(7, "changed my mind")
+    pipe.settle()
+    (block,) = pipe.b.take_blocks()
+    assert (block.label, block.state, block.code) == (b"answer", BlockState.CANCELLED, 7)
+    assert pipe.a._outgoing is not None
+    assert not pipe.a._outgoing.blocks

@@ -1,0 +1,92 @@
+"""What sleepy/udp/delivery/incoming_blocks.py makes of a hostile sender."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW, WINDOW_UNITS
+from sleepy.udp.delivery.chunks import BlockCancel, BlockData, BlockEnd, BlockOpen, ProtocolError
+from sleepy.udp.delivery.incoming_blocks import IncomingBlocks
+from sleepy.udp.delivery.payload import PacketBuilder
+
+UNIT = bytes(32)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [BlockData(0, WINDOW_UNITS, UNIT)],  # beyond the limit
+        [BlockData(0, 0, bytes(33)), BlockData(0, 2, UNIT)],  # behind the end
+        [BlockData(0, 2, UNIT), BlockData(0, 0, bytes(33))],
+        [BlockEnd(0, 32), BlockData(0, 0, bytes(33))],
+        [BlockOpen(0, 64, b""), BlockData(0, 0, bytes(33))],  # cut where there is no cut
+        [BlockOpen(0, 64, b""), BlockEnd(0, 63)],
+        [BlockEnd(0, 64), BlockOpen(0, 63, b"")],
+        [BlockData(0, 3, UNIT), BlockEnd(0, 64)],
+        [BlockOpen(MAX_BLOCKS, None, b"")],
+        [BlockOpen(number, None, b"") for number in range(MAX_BLOCKS + 1)],
+    ],
+)
+def test_what_no_honest_sender_sends(chunks: list[BlockOpen | BlockData | BlockEnd]) -> None:
+    incoming = IncomingBlocks()
+    for chunk in chunks[:-1]:
+        incoming.receive(chunk)
+    with pytest.raises(ProtocolError):
+        incoming.receive(chunks[-1])
+
+
+def test_overlapping_parts_are_kept_once() -> None:
+    """Rule 2 of slices: a part may come again in other pieces."""
+    incoming = IncomingBlocks()
+    data = bytes(range(256))
+    incoming.receive(BlockData(0, 4, data[128:192]))
+    incoming.receive(BlockData(0, 2, data[64:224]))
+    incoming.receive(BlockData(0, 2, data[64:96]))
+    block = incoming.blocks[0]
+    assert (block.read(), block.arrived) == (b"", 0)
+    assert sum(map(len, block._parts.values())) == 160
+    incoming.receive(BlockData(0, 0, data[:96]))
+    assert block.read() == data[:224]
+    assert block.arrived == 224
+    incoming.receive(BlockData(0, 6, data[192:256]))
+    assert block.read() == data[224:]
+
+
+block_numbers = st.integers(0, 3)
+chunks = st.one_of(
+    st.builds(BlockOpen, block_numbers, st.one_of(st.none(), st.integers(0, 2 * WINDOW)), st.binary(max_size=8)),
+    st.builds(BlockData, block_numbers, st.integers(0, WINDOW_UNITS), st.integers(1, 1100).map(bytes)),
+    st.builds(BlockData, block_numbers, st.integers(0, 20), st.integers(1, 30).map(lambda units: bytes(units * 32))),
+    st.builds(BlockEnd, block_numbers, st.integers(0, 2 * WINDOW)),
+    st.builds(BlockCancel, block_numbers, st.integers(0, 5), st.just("")),
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(chunks, max_size=30), st.booleans())
+def test_hostile_blocks_end_in_one_error_and_keep_no_more_than_their_windows(
+    hostile: list[BlockOpen | BlockData | BlockEnd | BlockCancel], reading: bool
+) -> None:
+    incoming = IncomingBlocks()
+    for chunk in hostile:
+        try:
+            incoming.receive(chunk)
+        except ProtocolError:
+            break
+        assert len(incoming.blocks) <= MAX_BLOCKS
+        for block in incoming.blocks.values():
+            if reading:
+                block.read()
+            assert sum(map(len, block._parts.values())) <= WINDOW
+            assert block._have.bit_length() <= WINDOW_UNITS
+        if incoming.has_data():
+            incoming.fill(PacketBuilder(1162))
+
+
+def test_untaken_announcements_do_not_pile_up() -> None:
+    """Rule 6: a sender who opens and cancels for ever, and an application that never looks."""
+    incoming = IncomingBlocks()
+    for number in range(200):
+        for chunk in (BlockOpen(number, 0, b""), BlockEnd(number, 0), BlockCancel(number, 1, "")):
+            incoming.receive(chunk)
+    assert len(incoming._announced) + len(incoming.blocks) + len(incoming._settling) <= MAX_BLOCKS + 2

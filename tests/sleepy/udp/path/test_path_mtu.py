@@ -1,0 +1,130 @@
+"""The rules of sleepy/udp/path/path_mtu.py."""
+
+import random
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import integers
+
+from sleepy.udp.path.path_mtu import BASE, NEAR_ENOUGH, RAISE_INTERVAL, PathMtuSearch
+
+
+def search(mtu: PathMtuSearch, carries: int, now: float = 0.0, loss: float = 0.0, seed: int = 1) -> list[int]:
+    """Probe over a path that carries so many bytes, until the search rests; the sizes tried."""
+    chance, tried = random.Random(seed), []
+    while mtu.next_timeout() <= now:
+        size = mtu.next_probe(now)
+        if size is None:
+            break
+        tried.append(size)
+        assert mtu.next_probe(now) is None  # rule 3: one at a time
+        assert mtu.next_timeout() == inf
+        if size <= carries and chance.random() >= loss:
+            mtu.on_probe_acked(size, now)
+        else:
+            mtu.on_probe_lost(size, now)
+        assert len(tried) < 100
+    assert mtu.next_probe(now) is None
+    return tried
+
+
+def test_it_begins_at_1200_and_tries_the_limit_first() -> None:
+    """Rules 1 and 2: one probe suffices on an Ethernet."""
+    mtu = PathMtuSearch()
+    assert mtu.size == BASE
+    assert search(mtu, 1500) == [1452]
+    assert mtu.size == 1452
+    assert mtu.next_timeout() == inf
+
+
+@given(integers(BASE, 9000), integers(BASE, 9000))
+def test_the_search_ends_near_what_the_path_carries(carries: int, limit: int) -> None:
+    """Rule 2: never above, and less than 20 bytes below what path and limit allow; after few probes."""
+    mtu = PathMtuSearch(limit)
+    tried = search(mtu, carries)
+    assert mtu.size <= carries
+    assert min(carries, limit) - mtu.size < NEAR_ENOUGH
+    assert len(tried) <= 30
+
+
+def test_a_size_fails_only_after_three_lost_probes() -> None:
+    """Rule 3: two probes lost by chance change nothing."""
+    mtu = PathMtuSearch(1400)
+    for _ in range(2):
+        assert mtu.next_probe(0.0) == 1400
+        mtu.on_probe_lost(1400, 0.0)
+    assert mtu.next_probe(0.0) == 1400
+    mtu.on_probe_acked(1400, 0.0)
+    assert mtu.size == 1400
+
+
+def test_lost_probes_of_one_size_say_nothing_about_the_next() -> None:
+    """Rule 3: two losses, a success, and the next size has its three chances."""
+    mtu = PathMtuSearch(1400)
+    for _ in range(3):
+        mtu.on_probe_lost(mtu.next_probe(0.0) or 0, 0.0)
+    for _ in range(2):
+        assert mtu.next_probe(0.0) == 1300
+        mtu.on_probe_lost(1300, 0.0)
+    assert mtu.next_probe(0.0) == 1300
+    mtu.on_probe_acked(1300, 0.0)
+    for _ in range(3):
+        assert mtu.next_probe(0.0) == 1350
+        mtu.on_probe_lost(1350, 0.0)
+    assert mtu.next_probe(0.0) == 1325
+
+
+def test_with_losses_it_still_ends_and_never_above() -> None:
+    """Rules 2 and 3 at 20 % loss."""
+    for seed in range(20):
+        mtu = PathMtuSearch(9000)
+        search(mtu, 1400, loss=0.2, seed=seed)
+        assert BASE <= mtu.size <= 1400
+
+
+def test_a_path_that_grows_is_noticed_later() -> None:
+    """Rule 4."""
+    mtu = PathMtuSearch()
+    search(mtu, 1300)
+    assert 1280 < mtu.size <= 1300
+    assert mtu.next_timeout() == RAISE_INTERVAL
+    assert search(mtu, 1500, now=RAISE_INTERVAL - 1) == []
+    assert search(mtu, 1500, now=RAISE_INTERVAL) == [1452]
+
+
+def test_a_black_hole_makes_it_fall_back_and_search_anew() -> None:
+    """Rule 5: six large packets lost after the last that arrived; small ones that arrive prove nothing."""
+    mtu = PathMtuSearch()
+    search(mtu, 1500)
+    mtu.on_acked(1452, 1.0)
+    for number in range(6):
+        assert mtu.size == 1452
+        mtu.on_acked(1000, 2.0 + number)
+        mtu.on_lost(1452, 2.0 + number)
+    assert mtu.size == BASE
+    assert mtu.black_holes == 1
+    search(mtu, 1300, now=10.0)
+    assert 1280 < mtu.size <= 1300
+
+
+def test_losses_among_arrivals_are_no_black_hole() -> None:
+    """Rule 5: a queue that drops a hundred packets in a row, and then carries one that was sent later."""
+    mtu = PathMtuSearch()
+    search(mtu, 1500)
+    mtu.on_acked(1452, 3.0)
+    for number in range(100):
+        mtu.on_lost(1452, 2.0 + number / 1000)
+    for number in range(5):
+        mtu.on_lost(1452, 4.0 + number)
+    mtu.on_acked(1452, 10.0)
+    for number in range(5):
+        mtu.on_lost(1452, 11.0 + number)
+    for number in range(100):
+        mtu.on_lost(BASE, 20.0 + number)
+    assert mtu.size == 1452
+
+
+def test_a_limit_below_the_base_is_refused() -> None:
+    with pytest.raises(ValueError, match="1200"):
+        PathMtuSearch(1199)
