@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from benchmarks.http.rounds import Cell
 from benchmarks.udp.load import MESSAGE
 from sleepy.udp.address import Address
-from sleepy.udp.connection import Connection
-from sleepy.udp.connection_config import ConnectionConfig
-from sleepy.udp.identity import Identity
-from sleepy.udp.protection import Protection
-from sleepy.udp.secure_switchboard import SecureSwitchboard
-from sleepy.udp.session import HandshakeConfig, Session
-from sleepy.udp.switchboard import Line
+from sleepy.udp.connections.connection import Connection
+from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.nodes.secure_switchboard import SecureSwitchboard
+from sleepy.udp.nodes.switchboard import Line
+from sleepy.udp.security.identity import Identity
+from sleepy.udp.security.protection import Protection
+from sleepy.udp.security.session import HandshakeConfig, Session
 
 ACTIVE = 10  # peers that speak in a turn
 FEW = 10

@@ -16,10 +16,10 @@ from labs.scenario import Scenario
 from labs.worlds import Run, find
 from sleepy import sim, udp
 from sleepy.trace import read
-from sleepy.udp.congestion.bbr import Bbr
-from sleepy.udp.congestion.control import Controller
-from sleepy.udp.congestion.cubic import Cubic
-from sleepy.udp.congestion.new_reno import NewReno
+from sleepy.udp.path.congestion.bbr import Bbr
+from sleepy.udp.path.congestion.control import Controller
+from sleepy.udp.path.congestion.cubic import Cubic
+from sleepy.udp.path.congestion.new_reno import NewReno
 
 RATE = 20e6  # bits per second
 DELAY = 0.05  # seconds, one way

@@ -4,10 +4,10 @@
 at once, and needs nothing. `open_node` is the top: messages and streams between peers that prove who they are. What belongs
 to it is imported when it is first asked for: it needs asyncio, and most of it the package ``cryptography``.
 
-The house: what `Endpoint` is made of stands in front. Behind it are six rooms, from the bottom to the top: `path` is about the
-way to a peer (what was lost, how fast, how large), `delivery` about messages and blocks in packets, `security` about keys and
-handshakes; `connections` composes them for one peer, all without I/O. `nodes` puts many peers on one socket, and `nat` lets
-those meet who are hidden.
+The house: what `Endpoint` is made of stands in front. Behind it are six rooms, from the bottom to the top: `path` is about
+the way to a peer (what was lost, how fast, how large), `delivery` about messages and blocks in packets, `security` about
+keys and handshakes; `connections` composes them for one peer, all without I/O. `nodes` puts many peers on one socket, and
+`nat` lets those meet who are hidden.
 """
 
 from importlib import import_module
