@@ -1,12 +1,16 @@
 """The examples of the UDP half run, and say so."""
 
+import hashlib
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from sleepy.udp import Identity
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = {
@@ -56,3 +60,56 @@ def test_two_processes_chat() -> None:
             assert caller.returncode == listener.returncode == 0
         finally:
             listener.kill()
+
+
+def transfer(directory: Path, file: Path, key: str = "") -> tuple[tuple[int, str], tuple[int, str]]:
+    """One process takes a file into a directory, another sends it; how each ended: its code, and the last thing it said."""
+    program = [sys.executable, "-W", "error", "examples/udp_file.py"]
+    options: dict[str, Any] = {"cwd": ROOT, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "text": True}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen([*program, directory], **options, **pipes) as receiver:
+        try:
+            assert receiver.stdout
+            _, _, host, port, printed, _ = receiver.stdout.readline().split()
+            command = [*program, host, port, key or printed, file]
+            sender = subprocess.run(command, **options, **pipes, timeout=50, check=False)
+            if key:
+                receiver.kill()  # it still waits for somebody who knows its key
+            received, _ = receiver.communicate(timeout=50)
+        finally:
+            receiver.kill()
+    return (sender.returncode, sender.stdout.splitlines()[-1]), (
+        receiver.returncode,
+        (received.splitlines() or [""])[-1],
+    )
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_000_000])
+def test_a_file_arrives_and_both_know_its_hash(size: int, tmp_path: Path) -> None:
+    file, directory = tmp_path / "a file", tmp_path / "taken"
+    file.write_bytes(data := random.Random(1).randbytes(size))
+    directory.mkdir()
+    sender, receiver = transfer(directory, file)
+    digest = hashlib.sha256(data).hexdigest()
+    assert sender == (0, f"a file: {size} bytes arrived, {digest}")
+    assert receiver == (0, f"{directory / 'a file'}: {size} bytes, {digest}")
+    assert [(taken.name, taken.read_bytes()) for taken in directory.iterdir()] == [("a file", data)]
+
+
+def test_a_file_that_is_there_already_is_left_and_the_sender_learns_why(tmp_path: Path) -> None:
+    file, directory = tmp_path / "file", tmp_path / "taken"
+    file.write_bytes(bytes(1_000_000))
+    directory.mkdir()
+    (directory / "file").write_bytes(b"older")
+    sender, receiver = transfer(directory, file)
+    reason = "there is a file file already; it is left as it was"
+    assert receiver == (1, f"udp_file.py: {reason}")
+    assert sender == (1, f"udp_file.py: the peer closed the connection with code 1 and says: {reason}")
+    assert [taken.read_bytes() for taken in directory.iterdir()] == [b"older"]
+
+
+def test_a_file_is_not_sent_to_somebody_else(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"secret")
+    sender, _ = transfer(tmp_path, tmp_path / "file", key=str(Identity.generate()))
+    assert sender[0] == 1
+    assert sender[1].startswith("udp_file.py: ")
