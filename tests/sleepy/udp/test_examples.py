@@ -109,7 +109,11 @@ def test_a_file_that_is_there_already_is_left_and_the_sender_learns_why(tmp_path
 
 
 def test_a_file_is_not_sent_to_somebody_else(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"secret")
-    sender, _ = transfer(tmp_path, tmp_path / "file", key=str(Identity.generate()))
+    file, directory = tmp_path / "file", tmp_path / "taken"
+    file.write_bytes(b"secret")
+    directory.mkdir()
+    other = str(Identity.generate())
+    sender, _ = transfer(directory, file, key=other)
     assert sender[0] == 1
-    assert sender[1].startswith("udp_file.py: ")
+    assert sender[1].startswith(f"udp_file.py: expected the peer {other} and found ")
+    assert not list(directory.iterdir())
