@@ -140,7 +140,7 @@ class Initiator:
         if now >= self._deadline:
             stage = "reply to our HELLO" if self._session is None else "verdict on our FINISH"
             self.outcome = HandshakeTimeout(
-                f"no {stage} within {self._timeout} s: is the peer there, and UDP let through?"
+                f"no {stage} within {self._timeout:.3g} s: is the peer there, and UDP let through?"
             )
             return None
         self._resend_at = now + self._wait
