@@ -1,13 +1,9 @@
 """The examples of the TCP half run, and say so."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.programs import ROOT, run_example
+
 EXAMPLES = {
     "tcp_peer.py": "".join(f"{name}: a peer is both\n" for name in ("ann", "bob", "cid")),
     "tcp_workers.py": "several workers answered: True\nthey ended with: {0}\n",
@@ -16,11 +12,7 @@ EXAMPLES = {
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_says_what_it_should_and_leaves_nothing_behind(name: str) -> None:
-    command = [sys.executable, "-X", "dev", "-W", "error", ROOT / "examples" / name]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == EXAMPLES[name]
+    assert run_example(name) == (0, EXAMPLES[name], "")
 
 
 def test_a_peer_needs_fifty_lines() -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sleepy.udp import Identity
+from tests.programs import ROOT, run_example
 
-ROOT = Path(__file__).parents[3]
 EXAMPLES = {
     "udp_endpoints.py": "20 of 20 messages arrived and were acked",
     "udp_in_asyncio.py": "100 messages arrived, and all are known to have",
@@ -21,11 +21,9 @@ EXAMPLES = {
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_gets_everything_across_real_sockets(name: str) -> None:
-    command = [sys.executable, "-X", "dev", "-W", "error", ROOT / "examples" / name]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=50, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert EXAMPLES[name] in done.stdout
+    code, said, complaints = run_example(name)
+    assert (code, complaints) == (0, "")
+    assert EXAMPLES[name] in said
 
 
 @pytest.mark.parametrize("name", ["udp_endpoints.py", "udp_chat.py"])

@@ -788,7 +788,7 @@ async def test_an_answer_that_breaks_in_the_middle_cannot_be_taken_for_whole(
         ("GET / HTTP/1.0", (), 200, False),
         ("GET /204 HTTP/1.1", ("host: x",), 204, True),
         ("GET /304 HTTP/1.1", ("host: x",), 304, True),
-        ("GET / HTTP/2.0", ("host: x",), 400, False),
+        ("GET / HTTP/2.0", ("host: x",), 505, False),
     ],
 )
 async def test_the_forms_of_a_request(line: str, fields: tuple[str, ...], status: int, kept: bool) -> None:
