@@ -4,7 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -39,6 +41,18 @@ def site(tmp_path_factory) -> Build:
         timeout=300,
     )
     return Build(folder, done.returncode, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def runs(request) -> ModuleType:
+    """The program that made the recorded runs of a lesson, which the test's module calls ``LESSON``."""
+    folder = request.module.LESSON.folder
+    spec = spec_from_file_location(f"record_of_{folder.parent.name}_{folder.name[:2]}", folder / "record.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture

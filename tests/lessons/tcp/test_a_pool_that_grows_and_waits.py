@@ -4,9 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from importlib.util import module_from_spec, spec_from_file_location
 from inspect import signature
-from types import ModuleType
 
 import pytest
 
@@ -31,17 +29,6 @@ def stage_with() -> Iterator[Callable[..., Stage]]:
             return stage
 
         yield stage_with
-
-
-@pytest.fixture(scope="module")
-def runs() -> ModuleType:
-    """The program that records."""
-    spec = spec_from_file_location("record_of_the_pool", LESSON.folder / "record.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def until(stage: Stage, words: str) -> str:

@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
-from importlib.util import module_from_spec, spec_from_file_location
-from types import ModuleType
 
 import pytest
 
@@ -177,17 +175,6 @@ def test_what_is_told_has_no_loose_ends(stage) -> None:
 
 
 # --- the runs --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def runs() -> ModuleType:
-    """The program that records."""
-    spec = spec_from_file_location("record_of_the_guard", LESSON.folder / "record.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 import json
 import re
-from importlib.util import module_from_spec, spec_from_file_location
-from types import ModuleType
 
 import pytest
 from scapy.layers.inet import TCP
@@ -80,17 +78,6 @@ def test_what_instructors_are_told_of_a_wrong_solution() -> None:
 
 
 # --- the recorded run ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def runs() -> ModuleType:
-    """The program that records."""
-    spec = spec_from_file_location("record_of_acks", LESSON.folder / "record.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def recorded() -> dict[str, list[dict[str, float]]]:

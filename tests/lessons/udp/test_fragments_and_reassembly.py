@@ -4,8 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
-from types import ModuleType
 
 import pytest
 
@@ -92,17 +90,6 @@ def test_the_page_says_what_the_listing_is_set_to() -> None:
 
 
 # --- the recorded run ------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def runs() -> ModuleType:
-    """The program that records."""
-    spec = spec_from_file_location("record_of_fragments", LESSON.folder / "record.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def recorded() -> dict[str, list[dict[str, float]]]:
