@@ -549,3 +549,19 @@ async def test_a_storm_of_cancellations_leaves_the_pool_right() -> None:
         assert client.conns_count == len(client._connections) == 0
         serving.cancel()
         await asyncio.wait([serving])
+
+
+async def test_a_connection_that_has_not_taken_the_whole_request_is_not_used_again() -> None:
+    """Promise 3: an answer may come while the last byte of the request is still here. So the least of it must be noticed."""
+    async with Peer() as peer, HostClient(peer.addr) as client:
+        for held_up, left in ((False, 1), (True, 0)):
+            asking = asyncio.create_task(client.get("/"))
+            wire = await peer.accept() if not held_up else peer.wires[0]
+            await wire.read_head()
+            (connection,) = client._connections
+            assert connection.transport.get_write_buffer_limits() == (0, 0)
+            if held_up:
+                connection.pause_writing()  # as the transport does it
+            wire.answer(b"enough")
+            assert (await soon(asking)).body == b"enough"
+            await turns_until(lambda left=left: client.conns_count == left)
