@@ -565,3 +565,16 @@ async def test_a_connection_that_has_not_taken_the_whole_request_is_not_used_aga
             wire.answer(b"enough")
             assert (await soon(asking)).body == b"enough"
             await turns_until(lambda left=left: client.conns_count == left)
+
+
+async def test_closing_waits_for_what_is_pending_and_no_longer() -> None:
+    async with Peer() as peer:
+        client = HostClient(peer.addr)
+        asking = asyncio.create_task(client.get("/"))
+        wire = await peer.accept()
+        closing = asyncio.create_task(client.close(timeout=3600.0))
+        await turns()
+        assert not closing.done()
+        wire.answer(b"the last")
+        assert (await soon(asking)).body == b"the last"
+        await soon(closing)

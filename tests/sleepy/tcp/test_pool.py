@@ -203,6 +203,23 @@ def test_rule_4_the_line_comes_before_the_newcomer() -> None:
 # Rule 5: judged when taken
 
 
+@pytest.mark.parametrize("strategy", ["lifo", "fifo"])
+def test_rule_5_who_is_refused_keeps_his_place_and_is_closed_next(strategy: str) -> None:
+    pool, _ = pool_of(2, "a", "b", strategy=strategy)
+    conns = [Conn("one"), Conn("two")]
+    for conn in conns:
+        pool.dialed(conn, 0.0)
+    pool.settle(0.0)
+    for conn in conns:
+        pool.release(conn, 1.0)
+    refused, other = reversed(conns) if strategy == "lifo" else conns
+    refused.closing = True
+    assert pool.acquire(2.0) is None
+    pool.enter("c")
+    orders = pool.settle(2.0)
+    assert (orders.close, orders.serve) == ([refused], [("c", other)])
+
+
 def test_rule_5_a_closing_connection_is_not_handed_out() -> None:
     pool, (one, two) = idle_pool(2)
     two.closing = True
