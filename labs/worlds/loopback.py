@@ -47,7 +47,7 @@ def run(run: Run, progress: Progress) -> None:
         WorldError: It could not be played to its end. Nothing of it remains but the run's folder.
     """
     base = run.folder / ".meeting"
-    listen, dial = _free_ports(run.ports), _free_ports(run.ports)
+    listen, dial = reserve_ports(run.ports), reserve_ports(run.ports)
     order = run.order(left=_LOCALHOST, right=_LOCALHOST, listen=listen, dial=dial)
     log = base / "log"
     started: dict[str, subprocess.Popen[bytes]] = {}
@@ -64,8 +64,19 @@ def run(run: Run, progress: Progress) -> None:
     shutil.rmtree(base)
 
 
-def _free_ports(ports: Mapping[str, int]) -> Mapping[str, Address]:
-    """A free port of this machine for each contender. Somebody else may take it first; then the role will say so."""
+def reserve_ports(ports: Mapping[str, int]) -> Mapping[str, Address]:
+    """A free port of this machine for each contender, which nobody else gets before the role comes to take it.
+
+    A port just looked at and let go is anybody's: the kernel may hand it to the next who asks for any. So each is left
+    with a connection in TIME_WAIT. For the next minute the kernel gives such a port to nobody who asks for any, and to
+    who asks for it by number with SO_REUSEADDR, as `asyncio` does for its servers.
+    """
     with ExitStack() as stack:
-        sockets = {contender: stack.enter_context(socket.create_server((_LOCALHOST, 0))) for contender in ports}
-        return {contender: (_LOCALHOST, taken.getsockname()[1]) for contender, taken in sockets.items()}
+        taken: dict[str, Address] = {}
+        for contender in ports:
+            server = stack.enter_context(socket.create_server((_LOCALHOST, 0)))
+            taken[contender] = (_LOCALHOST, server.getsockname()[1])
+            with socket.create_connection(taken[contender]) as client:
+                server.accept()[0].close()  # who closes first is left with TIME_WAIT: it has to be the port's own side
+                client.recv(1)
+        return taken
