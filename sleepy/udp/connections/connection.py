@@ -201,6 +201,7 @@ class Connection(Dialogue):
             return []
         time = self._clock.awake(now)
         batches = self._flush_paths(time)
+        answers = self._exchange.take_answers()
         datagrams: list[bytes] = []
         later = inf
         if self._ending.is_open:
@@ -210,8 +211,8 @@ class Connection(Dialogue):
             else:
                 later = self._flush_messages(datagrams, time, now)
         self._flush_ending(datagrams, time)
-        if datagrams:
-            batches.append((self.address, datagrams))
+        if answers or datagrams:
+            batches.append((self.address, answers + datagrams))
         self._clock.plan(
             min(later, self._next_timeout()), self._messages.next_expiry() if self._ending.is_open else inf
         )

@@ -10,6 +10,7 @@ Rules:
 2. Every packet with something that matters wants an ack. Packets without (acks alone, challenges) are not acked for their
    own sake, so two peers with nothing to say fall silent.
 3. Acks ride on whatever is sent. If nothing is, within the delay that we promised or after a few packets, an ack goes alone.
+   Who reads many packets at once makes answers in between (`sleepy.udp.path.ack_policy`, rule 4).
 4. The endpoint remembers `SENT_MEMORY` packets: with more under way, acks would not be noticed. So no more ever are. (The
    flow control of one busy channel ends at 1 MiB, some 800 packets.)
 5. Received packets it remembers 256 of, its default. More would be of no use: 32 ack bits cannot name what is later than 32.
@@ -102,6 +103,7 @@ class PacketExchange:
 
     __slots__ = (
         "_acks",
+        "_answers",
         "_config",
         "_envelope",
         "_limit",
@@ -132,6 +134,7 @@ class PacketExchange:
         self._on_acked = on_acked
         self._on_lost = on_lost
         self._acks: list[int] = []
+        self._answers: list[bytes] = []
         self.endpoint = Endpoint(_ENDPOINT, now=now, on_ack=self._acks.append)
         self._policy = AckPolicy(max_ack_delay=config.max_ack_delay, packets=ANSWER_AFTER)
         self._lost_before = self._spurious_before = 0
@@ -207,6 +210,11 @@ class PacketExchange:
         """The datagram for nothing but acks (rule 3)."""
         return self.send_unacked(b"" if self._held_back(now) else write_ack_delay(0.0), now)
 
+    def take_answers(self) -> list[bytes]:
+        """Datagrams with acks that could not wait until all was read (rule 3)."""
+        answers, self._answers = self._answers, []
+        return answers
+
     def _seal(self, payload: bytes, now: float) -> bytes:
         if self._held_back(now) and payload[:1] != _HELLO:  # by which a packet with a hello is known, if it comes first
             payload = write_ack_delay(now - self._policy.newest_time) + payload
@@ -259,6 +267,8 @@ class PacketExchange:
         payload = packet.payload[preface.size :] if preface.size else packet.payload
         wants_ack = preface.hello is not None or (payload != b"" and payload[0] != PAD)  # rule 2
         self._policy.on_received(packet.sequence, now, ack_eliciting=wants_ack)
+        if self._policy.crowded:
+            self._answers.append(self.send_ack(now))
         if self._acks:
             self._on_acks(preface.ack_delay, now)
         return Arrival(payload, preface, self._envelope.highest > highest)

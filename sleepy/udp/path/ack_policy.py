@@ -9,9 +9,12 @@ Rules:
 2. A header's acks reach back 32 packets. So an answer is due after so many packets, of whatever kind, that each of them is
    named in several answers, and no single lost answer looks like lost packets: after 10, each is named in three.
 3. A packet out of order (a gap before it, or it fills one) is answered at once: the sender is waiting to hear of it.
-4. What only carries acks never makes us answer. Otherwise two peers with nothing to say would thank each other for ever.
+4. Who reads many at once, and answers when all is read, must not wait for that: after 16 an answer is to be made as things
+   stand, before the 17th is read. One answer for 64 would name 32 of them, and the others would seem lost.
+5. What only carries acks never makes us answer. Otherwise two peers with nothing to say would thank each other for ever.
 
-Source: RFC 9000, sections 13.2.1 and 13.2.2 (there every second packet, because TCP does; rule 2 follows from 32 bits).
+Source: RFC 9000, sections 13.2.1 and 13.2.2 (there every second packet, because TCP does; rules 2 and 4 follow from 32
+bits).
 """
 
 from math import inf
@@ -20,6 +23,8 @@ from typing import Final
 from sleepy.udp.sequence import newer
 
 MOST_PACKETS: Final = 24  # above, a few lost packets of ours would hide what we received
+
+CROWD: Final = 16  # packets: each is named in two answers (rule 4)
 
 
 class AckPolicy:
@@ -63,12 +68,17 @@ class AckPolicy:
         if ack_eliciting and self.waiting_since is None:
             self.waiting_since = now
             self.next_timeout = now + self._max_ack_delay  # rule 1
-        if self.waiting_since is None:  # rule 4
+        if self.waiting_since is None:  # rule 5
             return
         if self._unanswered >= self._packets or (ack_eliciting and not in_order):  # rules 2 and 3
             self.next_timeout = min(self.next_timeout, now)
 
     # --8<-- [end:received]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether an answer is to be made before anything more is received (rule 4)."""
+        return self._unanswered >= CROWD and self.waiting_since is not None
 
     def on_sent(self) -> None:
         """A packet was sent, of any kind: all that was received is answered."""

@@ -59,6 +59,20 @@ def test_acks_are_not_acked() -> None:
     assert ends.a.next_timeout() == float("inf")
 
 
+def test_of_many_packets_read_at_once_none_seems_lost() -> None:
+    """An answer names 32, so there are several; and they survive the loss of every second one."""
+    ends = Ends()
+    for number in range(200):
+        ends.b.receive(ends.a.send(bytes([PING]), token(number), 0.0), 0.0)
+    answers = [*ends.b.take_answers(), ends.b.send_ack(0.0)]
+    assert len(answers) == 200 // 16 + 1
+    assert ends.b.take_answers() == []
+    for answer in answers[::2]:
+        ends.a.receive(answer, 0.1)
+    assert sorted(tokens[0][1] for tokens in ends.acked) == list(range(200))
+    assert not ends.lost
+
+
 def test_how_long_an_ack_was_held_back_is_told() -> None:
     """So the round trip is the path's, not the path's and the peer's patience."""
     ends = Ends()

@@ -48,7 +48,7 @@ def test_gaps_are_told_at_once() -> None:
 
 
 def test_two_silent_peers_stay_silent() -> None:
-    """Rule 4: ack-only packets, in order or not, as many as you like."""
+    """Rule 5: ack-only packets, in order or not, as many as you like."""
     policy = AckPolicy()
     for sequence in (0, 1, 5, 3, *range(6, 100)):
         policy.on_received(sequence, 1.0, ack_eliciting=False)
@@ -57,7 +57,7 @@ def test_two_silent_peers_stay_silent() -> None:
 
 
 def test_a_gap_before_acks_only_hastens_nothing() -> None:
-    """Rules 3 and 4: nobody waits to hear of lost acks."""
+    """Rules 3 and 5: nobody waits to hear of lost acks."""
     policy = AckPolicy()
     policy.on_received(0, 1.0, ack_eliciting=True)
     policy.on_received(2, 1.01, ack_eliciting=False)
@@ -88,3 +88,17 @@ def test_no_more_than_24_packets_go_unanswered(packets: list[tuple[int, bool, fl
 def test_impossible_figures_are_refused(packets: int) -> None:
     with pytest.raises(ValueError, match="from 1 to 24"):
         AckPolicy(packets=packets)
+
+
+def test_who_reads_many_at_once_answers_in_between() -> None:
+    """Rules 4 and 5: at the 16th that is not answered; not if nobody waits for an answer."""
+    policy = AckPolicy(packets=4)
+    for sequence in range(40):
+        policy.on_received(sequence, 1.0, ack_eliciting=True)
+        assert policy.crowded == (sequence % 16 == 15)
+        if policy.crowded:
+            policy.on_sent()
+    for sequence in range(40, 80):
+        policy.on_sent() if sequence == 40 else None
+        policy.on_received(sequence, 1.0, ack_eliciting=False)
+        assert not policy.crowded
