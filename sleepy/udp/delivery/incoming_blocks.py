@@ -1,6 +1,7 @@
 """The receiving half of `sleepy.udp.delivery.blocks`, whose rules are cited here."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW_UNITS, BlockState
@@ -124,12 +125,12 @@ class IncomingBlock:
         self._take_up_to(self._base)
         self._check_finished()
 
-    def read(self) -> bytes:
-        """The next bytes in order; none if the next have not come."""
+    def read(self, limit: float = inf) -> bytes:
+        """The next bytes in order, at most ``limit`` and the rest of a packet; none if the next have not come."""
         self._touched = True
         parts: list[bytes] = []
         taken = self._taken
-        while (part := self._parts.pop(taken, None)) is not None:
+        while (taken - self._taken) * UNIT < limit and (part := self._parts.pop(taken, None)) is not None:
             parts.append(part)
             taken += units(len(part))
         self._take_up_to(taken)

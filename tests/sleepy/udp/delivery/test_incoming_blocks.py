@@ -52,6 +52,19 @@ def test_overlapping_parts_are_kept_once() -> None:
     assert block.read() == data[224:]
 
 
+def test_a_reader_takes_no_more_than_it_asked_for_and_a_packet() -> None:
+    """Rule 3 of blocks: what was not taken stays, and is not credited."""
+    incoming = IncomingBlocks()
+    data = bytes(range(256))
+    for unit in range(0, 8, 2):
+        incoming.receive(BlockData(0, unit, data[32 * unit : 32 * unit + 64]))
+    block = incoming.blocks[0]
+    assert block.read(65) == data[:128]
+    assert block.read(64) == data[128:192]
+    assert sum(map(len, block._parts.values())) == 64
+    assert block.read() == data[192:]
+
+
 block_numbers = st.integers(0, 3)
 chunks = st.one_of(
     st.builds(BlockOpen, block_numbers, st.one_of(st.none(), st.integers(0, 2 * WINDOW)), st.binary(max_size=8)),
