@@ -20,6 +20,7 @@ _EXAMPLES = """examples:
   python -m lessons check                        # are all lessons whole, and do their exercises hold?
   python -m lessons new udp reliable-messages    # the skeleton of a lesson
   python -m lessons quiz                         # draw the quizzes from their quiz.yml
+  python -m lessons draw                         # draw plots and tables from the records (building the site does it too)
   python -m lessons grade udp/01 FILE --gradescope results.json --junit results.xml --hidden-seeds seeds.txt
 
 exit codes: 0 yes, 1 no (tests fail, parts are missing), 2 it could not be done, 130 interrupted
@@ -89,6 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     drawing = command("quiz", "draw every quiz.md from its quiz.yml")
     drawing.set_defaults(command=_quiz)
 
+    plotting = command("draw", "draw every plot and table from its record")
+    plotting.set_defaults(command=_draw)
+
     grading = command("grade", "mark a file")
     grading.add_argument("lesson", help="such as udp/01")
     grading.add_argument("file", type=Path, help="the student's")
@@ -157,6 +161,14 @@ def _new(options: argparse.Namespace) -> int:
 
 def _quiz(_: argparse.Namespace) -> int:
     for path in quiz.redraw(catalogue.lessons()):
+        print(path.relative_to(catalogue.LESSONS.parent))
+    return 0
+
+
+def _draw(_: argparse.Namespace) -> int:
+    from lessons import drawings  # noqa: PLC0415  brings scapy and matplotlib, which take a second that only it needs
+
+    for path in drawings.draw(catalogue.lessons()):
         print(path.relative_to(catalogue.LESSONS.parent))
     return 0
 

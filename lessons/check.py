@@ -114,7 +114,7 @@ def _plot(lesson: Lesson, root: Path) -> Iterator[str]:
     runs = _PLOT.findall(lesson.text)
     if not runs:
         yield (
-            "no plot of a recorded run: record one with python -m lessons.runs record, and show it with "
+            "no plot of a recorded run: record one with python -m lessons.runs, and show it with "
             f'--8<-- "lessons/{lesson.name}/run/<scenario>/figure.svg"'
         )
     for run in dict.fromkeys(runs):

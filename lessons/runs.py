@@ -7,17 +7,17 @@ Rules:
 
 1. A recorded run is a folder ``run/<scenario>/`` beside the lesson: ``summary.json``, and of the captures the part around
    the first lost segment, if one was lost. Only a run with the verdict PASS is recorded.
-2. Drawing needs nothing else, and the same record gives the same files: ``figure.svg``, ``parts.md`` (sections, for a page
-   to include one by one), the README's pictures and tables. They are committed, so that the pages build, and the README
-   shows, without drawing; a test holds them against the records.
+2. Drawing needs nothing else: ``figure.svg``, ``parts.md`` (sections, for a page to include one by one), the README's
+   pictures and tables. `lessons.drawings` draws them, with those of other records.
 
-    python -m lessons.runs record out/hol/lost-segment-7 lessons/tcp/02-head-of-line-blocking
-    python -m lessons.runs draw
+    python -m lessons.runs out/hol/lost-segment-7 lessons/tcp/02-head-of-line-blocking
+    python -m lessons draw
 """
 
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from itertools import chain
@@ -184,7 +184,7 @@ def _parts(summary: Summary, folder: Path) -> str:
         left, right = (capture.read(folder / name) for name in CAPTURES)
         sections["beginning"] = _beginning(left, right)
         sections["segments"] = _segments(first_loss(left, right, summary.contenders[0].port))
-    head = f"<!-- Drawn by `python -m lessons.runs draw` from summary.json ({summary.command}). -->\n"
+    head = f"<!-- Drawn by `python -m lessons draw` from summary.json ({summary.command}). -->\n"
     return head + "".join(
         f"\n<!-- --8<-- [start:{name}] -->\n{text}\n<!-- --8<-- [end:{name}] -->\n" for name, text in sections.items()
     )
@@ -330,19 +330,16 @@ def _ms(seconds: float, digits: int = 0) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out a command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m lessons.runs", description="Record runs for lessons, and draw them."
+        prog="python -m lessons.runs",
+        description="Take a lab's run over into a lesson; python -m lessons draw then draws it.",
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    recording = commands.add_parser("record", help="take a run over into a lesson, and draw")
-    recording.add_argument("run", type=Path, help="such as out/hol/lost-segment-7")
-    recording.add_argument("lesson", type=Path, help="such as lessons/tcp/02-head-of-line-blocking")
-    commands.add_parser("draw", help="draw everything from the records again")
+    parser.add_argument("run", type=Path, help="such as out/hol/lost-segment-7")
+    parser.add_argument("lesson", type=Path, help="such as lessons/tcp/02-head-of-line-blocking")
     options = parser.parse_args(arguments)
-    if options.command == "record":
+    try:
         print(record(options.run, options.lesson))
-    for path, text in drawn().items():
-        path.write_text(text, encoding="utf-8")
-        print(path.relative_to(ROOT))
+    except (OSError, ValueError) as error:
+        sys.exit(f"it could not be taken over: {error}")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+
+from lessons import drawings
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "benchmarks", "build", "out", "pyodide", "site", "*.so")
@@ -46,16 +47,10 @@ def site(tmp_path_factory) -> Build:
 @pytest.fixture(scope="module")
 def runs(request) -> ModuleType:
     """The program that made the recorded runs of a lesson, which the test's module calls ``LESSON``."""
-    folder = request.module.LESSON.folder
-    spec = spec_from_file_location(f"record_of_{folder.parent.name}_{folder.name[:2]}", folder / "record.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return drawings.recorder(request.module.LESSON.folder)
 
 
-@pytest.fixture
-def repository(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Path:
     """A copy of all that the site is built from, to build another."""
-    return shutil.copytree(ROOT, tmp_path / "repository", ignore=LEFT_OUT)
+    return shutil.copytree(ROOT, tmp_path_factory.mktemp("copy") / "repository", ignore=LEFT_OUT)

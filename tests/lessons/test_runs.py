@@ -25,7 +25,7 @@ def told(svg: str) -> list[str]:
 @pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.relative_to(runs.ROOT).as_posix())
 def test_what_is_committed_is_what_the_record_says(path) -> None:
     written, wanted = path.read_text(encoding="utf-8"), DRAWN[path]
-    remedy = "draw it again: python -m lessons.runs draw"
+    remedy = "draw it again: python -m lessons draw"
     if path.suffix == ".svg":
         assert told(written) == told(wanted), remedy
     else:

@@ -3,14 +3,13 @@
 The library's client and server, a link with a round trip of 20 ms, and callers who do not wait for each other: whoever
 measures with callers that do asks less while the pool is short, and finds it large enough.
 
-    PYTHONPATH=. python lessons/tcp/01-a-pool-that-grows-and-waits/record.py          record both, in a minute, and draw
-    PYTHONPATH=. python lessons/tcp/01-a-pool-that-grows-and-waits/record.py draw     draw from the records again
+    PYTHONPATH=. python lessons/tcp/01-a-pool-that-grows-and-waits/record.py     record both, in a minute
+    python -m lessons draw
 """
 # ruff: noqa: INP001 -- the lesson's folder bears a number, and is no package
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import ceil
@@ -226,8 +225,4 @@ def _table(limits: Sequence[Mapping[str, float]]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["draw"]:
-        record()
-    for path, text in drawn().items():
-        path.write_text(text, encoding="utf-8")
-        print(path.relative_to(Path(__file__).parents[3]))
+    record()

@@ -3,14 +3,13 @@
 Both have four pipelined connections, and now and then a response that takes half a second. In the *trickle*, which is the
 lab's, a request comes every 28 ms; in the *bursts* forty come at once, from a peer nearby.
 
-    PYTHONPATH=. python lessons/tcp/02-head-of-line-blocking/record.py          record, in some ten seconds, and draw
-    PYTHONPATH=. python lessons/tcp/02-head-of-line-blocking/record.py draw     draw from the record again
+    PYTHONPATH=. python lessons/tcp/02-head-of-line-blocking/record.py     record, in some ten seconds
+    python -m lessons draw
 """
 # ruff: noqa: INP001 -- the lesson's folder bears a number, and is no package
 
 import asyncio
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -128,8 +127,4 @@ def drawn() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["draw"]:
-        record()
-    for path, text in drawn().items():
-        path.write_text(text, encoding="utf-8")
-        print(path.relative_to(Path(__file__).parents[3]))
+    record()

@@ -4,13 +4,12 @@ Two production endpoints send to each other over two `sleepy.sim.Link`s that los
 each, or at one tick in eight. Beside the 32 bits it is counted what the ack alone, without the bits, would have said. No
 time passes, so all is a matter of the seed alone.
 
-    PYTHONPATH=. python lessons/udp/01-acks-by-the-dozen/record.py          record, in half a minute, and draw
-    PYTHONPATH=. python lessons/udp/01-acks-by-the-dozen/record.py draw     draw from the record again
+    PYTHONPATH=. python lessons/udp/01-acks-by-the-dozen/record.py     record, in half a minute
+    python -m lessons draw
 """
 # ruff: noqa: INP001 -- the lesson's folder bears a number, and is no package
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -89,8 +88,4 @@ def _figure(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["draw"]:
-        record()
-    for path, text in drawn().items():
-        path.write_text(text, encoding="utf-8")
-        print(path.relative_to(Path(__file__).parents[3]))
+    record()

@@ -3,13 +3,12 @@
 Two production endpoints, and a `sleepy.sim.Link` that loses one datagram in ten: each on its own; or, on another link, as
 many in bad spells. No time passes, so all is a matter of the seed alone.
 
-    PYTHONPATH=. python lessons/udp/02-fragments-and-reassembly/record.py          record, in a few seconds, and draw
-    PYTHONPATH=. python lessons/udp/02-fragments-and-reassembly/record.py draw     draw from the record again
+    PYTHONPATH=. python lessons/udp/02-fragments-and-reassembly/record.py     record, in a few seconds
+    python -m lessons draw
 """
 # ruff: noqa: INP001 -- the lesson's folder bears a number, and is no package
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -78,8 +77,4 @@ def _figure(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["draw"]:
-        record()
-    for path, text in drawn().items():
-        path.write_text(text, encoding="utf-8")
-        print(path.relative_to(Path(__file__).parents[3]))
+    record()
