@@ -256,6 +256,12 @@ class IncomingBlocks:
         announced, self._announced = self._announced, []
         return announced
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether a sender may not know yet that its block is over."""
+        self._sweep()
+        return bool(self._settling)
+
     def has_data(self) -> bool:
         """Whether there is something to be told."""
         self._sweep()
