@@ -1,8 +1,8 @@
 """Reliable UDP, after reliable.io: who has what, and messages on top of it.
 
 `Endpoint` is the bottom: sequence numbers, acks, fragments, statistics, byte-compatible with reliable 1.4.0. It is there
-at once, and needs nothing. `open_node` is the top: messages and streams between peers that prove who they are. What belongs
-to it is imported when it is first asked for: it needs asyncio, and most of it the package ``cryptography``.
+at once, and needs nothing. `open_node` is the top: messages, blocks and streams between peers that prove who they are. What
+belongs to it is imported when it is first asked for: it needs asyncio, and most of it the package ``cryptography``.
 
 The house: what `Endpoint` is made of stands in front. Behind it are six rooms, from the bottom to the top: `path` is about
 the way to a peer (what was lost, how fast, how large), `delivery` about messages and blocks in packets, `security` about
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sleepy.udp.nat.traversal_config import PeerAbsent, PeerRefused, TraversalError, TraversalTimeout
     from sleepy.udp.nodes.node import Node
     from sleepy.udp.nodes.peer import Peer
+    from sleepy.udp.nodes.peer_blocks import BlockGivenUp, BlockReader
     from sleepy.udp.nodes.plain_node import open_plain_node
     from sleepy.udp.nodes.secure_node import open_node
     from sleepy.udp.path.congestion.bbr import Bbr
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Bandwidth",
     "Bbr",
+    "BlockGivenUp",
+    "BlockReader",
     "BlockState",
     "ChannelConfig",
     "ChannelMismatch",
@@ -147,6 +150,7 @@ _LATER: Final = {
     "delivery.incoming_blocks": ("IncomingBlock",),
     "nodes.node": ("Node",),
     "nodes.peer": ("Peer",),
+    "nodes.peer_blocks": ("BlockGivenUp", "BlockReader"),
     "nodes.plain_node": ("open_plain_node",),
     "nat.reachable_node": ("ReachableNode", "open_reachable_node"),
     "nat.relay": ("Relay",),

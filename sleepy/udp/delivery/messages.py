@@ -166,6 +166,8 @@ class Messages:
         """Whether anything is to be sent or acked, blocks too."""
         if self._outgoing is not None and self._outgoing.blocks:
             return True
+        if self._incoming is not None and self._incoming.unsettled:
+            return True
         return any(sender.queued_messages for sender in self._senders.values())
 
     def readable(self) -> list[int]:

@@ -1,4 +1,4 @@
-"""A peer, as a program sees it: messages, streams, and the end of it all.
+"""A peer, as a program sees it: messages, blocks, streams, and the end of it all.
 
 Below is a `sleepy.udp.connections.connection.Connection`, which never waits. A program does: for a message, for room, for
 the end. This is the place where it waits, and all that this module adds.
@@ -23,7 +23,10 @@ from sleepy.udp.connections import connection_events as events
 from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally, ConnectionClosed, WentAway
 from sleepy.udp.connections.connection_statistics import ConnectionStatistics
 from sleepy.udp.delivery.channels.config import QueueFull
-from sleepy.udp.nodes.streams import Streams
+from sleepy.udp.delivery.messages import BLOCK_PRIORITY
+from sleepy.udp.nodes.block_desk import BlockDesk
+from sleepy.udp.nodes.peer_blocks import BlockReader, Inbox, Progress, Source, send_block
+from sleepy.udp.nodes.streams import StreamEnds, Streams
 from sleepy.udp.nodes.switchboard import Line
 from sleepy.udp.nodes.turnstile import Turnstile
 
@@ -51,14 +54,14 @@ class Peer:
         error: Why the connection ended; None while it lives.
     """
 
-    __slots__ = ("_ended", "_line", "_owner", "_receiving", "_sending", "_streams", "error")
+    __slots__ = ("_ended", "_large", "_line", "_owner", "_receiving", "_sending", "error")
 
     def __init__(self, owner: Owner, line: Line) -> None:
         self._owner = owner
         self._line = line
         self._sending: dict[int, Turnstile] = {}
         self._receiving: dict[int, Turnstile] = {}
-        self._streams: Streams | None = None
+        self._large: _Large | None = None
         self._ended: asyncio.Event | None = None
         self.error: ConnectionClosed | None = None
 
@@ -184,9 +187,63 @@ class Peer:
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self.messages()
 
-    # ---- streams
+    # ---- blocks and streams
 
-    async def open_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    # --8<-- [start:send_block]
+    async def send_block(
+        self,
+        source: Source,
+        *,
+        label: bytes = b"",
+        size: int | None = None,
+        priority: int = BLOCK_PRIORITY,
+        progress: Progress | None = None,
+    ) -> None:
+        """Send something large, and wait until the peer's program has taken all of it; it gets it from `accept_block`.
+
+        Several go at once, each in a task of its own. Cancelling the task gives the block up. While as many are open as
+        may be (see `sleepy.udp.delivery.blocks`; streams count, too) it waits before it begins.
+
+        Args:
+            source: Bytes; or a binary file, or something else with ``read``, awaited or not; or an iterable of
+                bytes, asynchronous or not. It is asked for more as there is room.
+            label: For the peer's program: what it is. Up to 255 bytes, the first of which is not zero.
+            size: How many bytes it will be, if it is known: the peer is told. Of bytes it is.
+            priority: As of channels, whose default is 1: the less, the more urgent.
+            progress: Is called with the number of bytes that have arrived, and the size or None, when it has grown.
+
+        Raises:
+            BlockGivenUp: The peer does not want it.
+            ConnectionClosed: The connection has ended; the subclass says why.
+            ValueError: The source gives more or less than ``size``, or the label cannot be one.
+            Exception: Whatever the source raises, or ``progress``; the block is given up.
+        """
+        await send_block(self._large_things().desk, source, label, size, priority, progress)
+
+    # --8<-- [end:send_block]
+
+    async def accept_block(self) -> BlockReader:
+        """The next block that the peer began to send; waits until there is one.
+
+        Raises:
+            ConnectionClosed: None is left, and no more will come; the subclass says why.
+        """
+        return await self._large_things().inbox.accept()
+
+    async def blocks(self) -> AsyncIterator[BlockReader]:
+        """The blocks that the peer sends, until one of the two sides leaves; `error` says which, and why.
+
+        Raises:
+            ConnectionClosed: Nobody left, but it ended: by silence, or by a breach of the protocol.
+        """
+        while True:
+            try:
+                block = await self.accept_block()
+            except (ClosedByPeer, ClosedLocally, WentAway):
+                return
+            yield block
+
+    async def open_stream(self) -> StreamEnds:
         """A stream of bytes in each direction, as asyncio's; the peer gets its end from `accept_stream`.
 
         Waits while as many streams are open as may be (see `sleepy.udp.delivery.blocks`).
@@ -194,23 +251,23 @@ class Peer:
         Raises:
             ConnectionClosed: The connection has ended; the subclass says why.
         """
-        return await self._stream_ends().open()
+        return await self._large_things().streams.open()
 
-    async def accept_stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def accept_stream(self) -> StreamEnds:
         """The next stream that the peer opened; waits until there is one.
 
         Raises:
             ConnectionClosed: The connection has ended; the subclass says why.
         """
-        return await self._stream_ends().accept()
+        return await self._large_things().streams.accept()
 
-    def _stream_ends(self) -> Streams:
-        if self._streams is None:
+    def _large_things(self) -> "_Large":
+        if self._large is None:
             line, owner = self._line, self._owner
-            self._streams = Streams(line.connection, lambda: owner.touch(line), self)
+            self._large = _Large(BlockDesk(line.connection, lambda: owner.touch(line)), self)
             if self.error is not None:
-                self._streams.end(self.error)
-        return self._streams
+                self._large.desk.end(self.error)
+        return self._large
 
     # ---- the end
 
@@ -258,7 +315,7 @@ class Peer:
             elif isinstance(event, events.RoomAgain):
                 _wake(self._sending.get(event.channel))
             elif isinstance(event, events.BlockArrived | events.BlockChanged | events.BlockRoomAgain):
-                self._stream_ends().on_event(event)
+                self._large_things().desk.on_event(event)
             elif isinstance(event, events.Closed):
                 self._on_closed(event.error)
 
@@ -266,10 +323,21 @@ class Peer:
         self.error = error
         for turnstile in (*self._sending.values(), *self._receiving.values()):
             turnstile.wake()
-        if self._streams is not None:
-            self._streams.end(error)
+        if self._large is not None:
+            self._large.desk.end(error)
         if self._ended is not None:
             self._ended.set()
+
+
+class _Large:
+    """What a peer needs for blocks and streams, and does without until then."""
+
+    __slots__ = ("desk", "inbox", "streams")
+
+    def __init__(self, desk: BlockDesk, peer: Peer) -> None:
+        self.desk = desk
+        self.streams = Streams(desk, peer)
+        self.inbox = Inbox(desk)  # after the streams: it takes the labels that they do not
 
 
 def _wake(turnstile: Turnstile | None) -> None:

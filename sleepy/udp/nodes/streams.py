@@ -14,26 +14,22 @@ Rules:
    say. ``wait_closed`` waits until all we sent has arrived.
 4. What is written in one turn of the loop is sent together, and at once (`sleepy.udp.nodes.stream_frames`).
 5. A stream that nobody accepts costs no more than its block's window; one that was given up before it was accepted is
-   forgotten.
+   forgotten (`sleepy.udp.nodes.block_desk`).
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any, Final
 
-from sleepy.udp.connections import connection_events as events
-from sleepy.udp.connections.connection import Connection
 from sleepy.udp.connections.connection_errors import ConnectionClosed
-from sleepy.udp.delivery.blocks import BlockState, OutgoingBlock, TooManyBlocks
+from sleepy.udp.delivery.blocks import BlockState, OutgoingBlock
 from sleepy.udp.delivery.incoming_blocks import IncomingBlock
+from sleepy.udp.nodes.block_desk import GIVEN_UP, BlockDesk
 from sleepy.udp.nodes.stream_frames import FrameReader, largest_frame, write_frame
-from sleepy.udp.nodes.turnstile import Turnstile
 
 HIGH_WATER: Final = 1 << 16  # bytes (rule 2)
 READ_LIMIT: Final = 1 << 16  # bytes that a reader holds before it stops taking more; and the longest line
-GIVEN_UP: Final = 1  # the code of a block that is given up
 
 _CALL: Final = b"\0stream call "
 _ANSWER: Final = b"\0stream answer "
@@ -45,22 +41,17 @@ class Streams:
     """All streams between a peer and us.
 
     Args:
-        connection: The connection.
-        touch: Is called when the connection may have something to send.
+        desk: Where blocks are had.
         peer: What ``writer.get_extra_info("peer")`` gives.
     """
 
-    def __init__(self, connection: Connection, touch: Callable[[], object], peer: object) -> None:
-        self._connection = connection
-        self._touch = touch
+    def __init__(self, desk: BlockDesk, peer: object) -> None:
+        self._desk = desk
         self._peer = peer
         self._numbers = count()
-        self._opening = Turnstile()
-        self._accepting = Turnstile()
-        self._arrived: deque[IncomingBlock] = deque()
-        self._calls: dict[bytes, StreamTransport] = {}  # ours that were not answered yet, by name
-        self._ends: dict[OutgoingBlock | IncomingBlock, StreamTransport] = {}
-        self._error: ConnectionClosed | None = None
+        self._unanswered: dict[bytes, StreamTransport] = {}  # by name
+        self._arrivals = desk.queue(_CALL)
+        desk.take(_ANSWER, self._on_answer)
 
     async def open(self) -> StreamEnds:
         """Open a stream (rule 1); waits while there are too many.
@@ -69,9 +60,8 @@ class Streams:
             ConnectionClosed: The connection has ended.
         """
         name = next(self._numbers).to_bytes(4, "little")
-        block = await self._opening.until(lambda: self._try_open(_CALL + name))
-        reader, writer, transport = self._make(block)
-        self._calls[name] = transport
+        reader, writer, transport = self._make(await self._desk.open(_CALL + name))
+        self._unanswered[name] = transport
         return reader, writer
 
     async def accept(self) -> StreamEnds:
@@ -80,76 +70,42 @@ class Streams:
         Raises:
             ConnectionClosed: The connection has ended.
         """
-        call, answer = await self._accepting.until(self._try_accept)
+        call, answer = await self._arrivals.turnstile.until(self._try_accept)
         reader, writer, transport = self._make(answer)
-        self._ends[call] = transport
+        self._desk.holders[call] = transport
         transport.begin_reading(call)
         return reader, writer
 
-    def on_event(self, event: events.BlockArrived | events.BlockChanged | events.BlockRoomAgain) -> None:
-        """A block has news."""
-        if isinstance(event, events.BlockRoomAgain):
-            self._opening.wake()
-            self._accepting.wake()
-        elif isinstance(event, events.BlockArrived):
-            self._on_block(event.block)
-        elif (transport := self._ends.get(event.block)) is not None:
-            transport.on_change()
-        elif isinstance(event.block, IncomingBlock) and event.block.state is BlockState.CANCELLED:  # rule 5
-            self._arrived = deque(block for block in self._arrived if block is not event.block)
+    def _try_accept(self) -> tuple[IncomingBlock, OutgoingBlock] | None:
+        calls, desk = self._arrivals.blocks, self._desk
+        if not calls:
+            if desk.error is not None:
+                raise desk.error
+            return None
+        name = (calls[0].label or b"").removeprefix(_CALL)
+        answer = desk.try_open(_ANSWER + name)
+        return (calls.popleft(), answer) if answer is not None else None
 
-    def end(self, error: ConnectionClosed) -> None:
-        """The connection has ended, and all streams with it."""
-        self._error = error
-        self._opening.wake()
-        self._accepting.wake()
-        for transport in set(self._ends.values()):
-            transport.on_connection_closed(error)
-
-    def _on_block(self, block: IncomingBlock) -> None:
-        label = block.label or b""
-        if label.startswith(_CALL):
-            if block.state is not BlockState.CANCELLED:  # rule 5
-                self._arrived.append(block)
-                self._accepting.wake()
-            return
-        transport = self._calls.pop(label.removeprefix(_ANSWER), None) if label.startswith(_ANSWER) else None
+    def _on_answer(self, block: IncomingBlock) -> None:
+        transport = self._unanswered.pop((block.label or b"").removeprefix(_ANSWER), None)
         if transport is not None:
-            self._ends[block] = transport
+            self._desk.holders[block] = transport
             transport.begin_reading(block)
         else:
-            block.stop(GIVEN_UP, "nobody waits for this block")
-            self._touch()
-
-    def _try_open(self, label: bytes) -> OutgoingBlock | None:
-        if self._error is not None:
-            raise self._error
-        try:
-            return self._connection.open_block(label)
-        except TooManyBlocks:
-            return None
-
-    def _try_accept(self) -> tuple[IncomingBlock, OutgoingBlock] | None:
-        if not self._arrived:
-            if self._error is not None:
-                raise self._error
-            return None
-        name = (self._arrived[0].label or b"").removeprefix(_CALL)
-        answer = self._try_open(_ANSWER + name)
-        return (self._arrived.popleft(), answer) if answer is not None else None
+            self._desk.refuse(block)
 
     def _make(self, block: OutgoingBlock) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, "StreamTransport"]:
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=READ_LIMIT, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport = StreamTransport(block, protocol, self._touch, self._forget, self._peer)
-        self._ends[block] = transport
-        self._touch()
+        transport = StreamTransport(block, protocol, self._desk.touch, self._forget, self._peer)
+        self._desk.holders[block] = transport
+        self._desk.touch()
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop), transport
 
     def _forget(self, transport: "StreamTransport") -> None:
-        self._ends = {block: other for block, other in self._ends.items() if other is not transport}
-        self._calls = {name: other for name, other in self._calls.items() if other is not transport}
+        self._desk.forget(transport)
+        self._unanswered = {name: other for name, other in self._unanswered.items() if other is not transport}
 
 
 class StreamTransport(asyncio.Transport):

@@ -18,6 +18,7 @@ ALICE, BOB, CAROL = (Identity.generate(random.Random(name).randbytes) for name i
 LINK = sim.Link(delay=0.02)
 
 Program = Callable[[Node], Coroutine[Any, Any, Any]]
+Half = Callable[[Peer], Awaitable[Any]]
 
 
 def world(link: sim.Link = LINK, *, seed: int = 1, hosts: tuple[str, ...] = ("alice",)) -> sim.Network:
@@ -85,6 +86,26 @@ async def call(node: Node, **options: Any) -> Peer:
 async def wait(_node: Node) -> None:
     """Do nothing, for a long time."""
     await asyncio.sleep(1000)
+
+
+def between(alice: Half, serve: Half, link: sim.Link = LINK, *, seed: int = 1) -> list[Any]:
+    """Run the two halves with each other as peers; alice closes at her end. Returns what bob's half does, and hers."""
+
+    async def dialled(here: Node) -> Any:
+        async with await call(here, timeout=9) as peer:
+            return await alice(peer)
+
+    async def accepted(there: Node) -> Any:
+        peer = await there.accept()
+        result = await serve(peer)
+        await peer.wait_closed()
+        return result
+
+    return play(world(link, seed=seed), ("bob", bob(), accepted), ("alice", node(), dialled))
+
+
+async def idle(_peer: Peer) -> None:
+    """Take no part."""
 
 
 async def soon(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -13,30 +11,9 @@ from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW
 from sleepy.udp.nodes.node import Node
 from sleepy.udp.nodes.peer import Peer
 from sleepy.udp.nodes.streams import HIGH_WATER, READ_LIMIT, StreamTransport
-from tests.sleepy.udp.node_worlds import LINK, bob, call, node, outcome, play, soon, world
+from tests.sleepy.udp.node_worlds import between, bob, call, idle, node, outcome, play, soon, world
 
-Half = Callable[[Peer], Awaitable[Any]]
 FAST = sim.Link(delay=0.005, rate=50e6)
-
-
-def between(alice: Half, serve: Half, link: sim.Link = LINK) -> list[Any]:
-    """Run the two halves with each other as peers; alice closes at her end."""
-
-    async def dialled(here: Node) -> Any:
-        async with await call(here, timeout=9) as peer:
-            return await alice(peer)
-
-    async def accepted(there: Node) -> Any:
-        peer = await there.accept()
-        result = await serve(peer)
-        await peer.wait_closed()
-        return result
-
-    return play(world(link), ("bob", bob(), accepted), ("alice", node(), dialled))
-
-
-async def idle(peer: Peer) -> None:
-    """Take no part."""
 
 
 async def copy_back(peer: Peer) -> None:
@@ -346,11 +323,11 @@ def test_streams_given_up_before_they_are_accepted_are_forgotten() -> None:
 
     async def serve(peer: Peer) -> None:
         await asyncio.sleep(20)
-        assert peer._streams is not None
-        assert len(peer._streams._arrived) == 1
+        assert peer._large is not None
+        assert len(peer._large.streams._arrivals.blocks) == 1
         await copy_back(peer)
         await asyncio.sleep(1)
-        assert not peer._streams._ends
+        assert not peer._large.desk.holders
 
     between(alice, serve)
 
@@ -390,20 +367,14 @@ def test_a_closed_connection_ends_its_streams() -> None:
     between(alice, serve)
 
 
-def test_a_block_that_is_no_stream_is_refused() -> None:
+def test_an_answer_to_no_call_is_refused() -> None:
     """Nobody here waits for it, so its sender is told."""
 
     async def alice(peer: Peer) -> None:
-        _, writer = await peer.open_stream()
-        block = peer._line.connection.open_block(b"something else")
-        block.write(b"data")
-        peer._owner.touch(peer._line)
-        await soon(lambda: block.code != 0)
-        assert "nobody waits" in block.reason
         block = peer._line.connection.open_block(b"\0stream answer \7\0\0\0")
         peer._owner.touch(peer._line)
         await soon(lambda: block.code != 0)
-        writer.transport.abort()
+        assert "nobody waits" in block.reason
 
     between(alice, idle)
 
