@@ -7,6 +7,10 @@ is held for it stays bounded.
 A cancel ends the handler's task, which sees an `asyncio.CancelledError` wherever it waits, and may tidy up. The end of the
 connection, or of the peer's side of it, ends them all. What is no message cuts the connection off at once: there is no id to
 excuse oneself to.
+
+For how long a peer may keep us waiting, and for what, is decided by `sleepy.tcp.serving.patience`, as for any other. That a
+handler is at work for it is no excuse for a peer that stops in the middle of a frame, or takes its answers in drips: both
+hold memory of ours.
 """
 
 import asyncio
@@ -17,6 +21,8 @@ from sleepy.tcp.codec import RequestReader
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import RemoteProtocolError
 from sleepy.tcp.multiplex import Desk, Kind, Multiplex, decode
+from sleepy.tcp.serving.patience import Limits, Wait
+from sleepy.tcp.serving.watch import Watch, WatchedConnection
 
 _log = logging.getLogger("sleepy.tcp")
 
@@ -30,15 +36,14 @@ class MultiplexSession:
         requests: Reads what comes.
         enter: Is called when the connection is there.
         leave: Is called when it is no more.
+        number: The connection's number, for traces.
         max_queued: How many more requests may wait.
-        idle_timeout: How long nothing may happen on the connection, in seconds; None for ever. A handler may take longer.
+        limits: How long the peer may keep us waiting.
 
     Attributes:
         requests: As given.
-        connection: The connection; its maker sets it.
+        connection: The connection.
     """
-
-    connection: Connection[bytes]
 
     def __init__(
         self,
@@ -47,24 +52,25 @@ class MultiplexSession:
         requests: RequestReader[bytes],
         enter: "Callable[[MultiplexSession], None]",
         leave: "Callable[[MultiplexSession], None]",
+        number: int,
         max_queued: int,
-        idle_timeout: float | None,
+        limits: Limits,
     ) -> None:
         self._handler = handler
         self._codec = codec
         self.requests = requests
         self._enter = enter
         self._leave = leave
-        self._idle_timeout = idle_timeout
+        self.connection: Connection[bytes] = WatchedConnection(self, requests, number)
         self._desk = Desk(codec.max_concurrent_requests, max_queued)
         self._handling: dict[int, asyncio.Task[None]] = {}  # those whose last word is not known yet
         self._tasks: set[asyncio.Task[None]] = set()
         self._reading = True
         self._no_more = False  # no request is taken any more; the connection is finished when the desk is empty
         self._loop = asyncio.get_running_loop()
-        self._active_at = self._loop.time()
-        self._unsent = 0  # bytes, at the last watch
-        self._timer: asyncio.TimerHandle | None = None
+        self._watch = Watch(limits, self._waiting, self._give_up)
+        self._received = self._written = 0  # bytes
+        self._in_frame = False  # a message has begun and is not whole
 
     # --8<-- [start:serve]
     def _settle(self) -> None:
@@ -73,7 +79,9 @@ class MultiplexSession:
             self._handling[number] = self._start(number, self._serve(number, request))
         if self._desk.has_room != self._reading:
             self._reading = not self._reading
-            self.connection.resume_reading() if self._reading else self.connection.pause_reading()
+            self._read_on() if self._reading else self.connection.pause_reading()
+        if self._desk.is_empty:
+            self._watch.rest()
         if self._no_more and self._desk.is_empty and not self.connection.closing:
             self.connection.finish()
 
@@ -87,7 +95,7 @@ class MultiplexSession:
         await self._say(word)
 
     async def _say(self, word: bytes) -> None:
-        self._active_at = self._loop.time()
+        self._written += len(word)
         self.connection.write(word)
         await self.connection.drain()
 
@@ -109,25 +117,47 @@ class MultiplexSession:
 
     # --8<-- [end:serve]
 
+    def _read_on(self) -> None:
+        self.connection.resume_reading()
+        if self._in_frame:  # meanwhile it was we who took nothing
+            self._watch.begin(Wait.BODY, self._received)
+
     def _cancel(self, number: int) -> None:
         if self._desk.cancel(number):
             self._start(number, self._say(self._codec.last_word(Kind.CANCEL, number)))
         elif number in self._handling:
             self._handling[number].cancel()
 
-    def _watch(self) -> None:
-        """Close the connection if it has been idle for too long, else look again when it might have been."""
-        if self._idle_timeout is None:
-            return
+    # Patience
+
+    def _waiting(self) -> tuple[Wait, int]:
+        """What we wait for, and how many bytes have moved on that way."""
         unsent = self.connection.unsent
-        if self._handling or unsent != self._unsent:
-            self._active_at = self._loop.time()
-        self._unsent = unsent
-        end = self._active_at + self._idle_timeout
-        if self._loop.time() >= end:
-            self.connection.abort()
+        if unsent:
+            return Wait.WRITE, self._written - unsent
+        if self._in_frame and self._reading:
+            return Wait.BODY, self._received
+        return (Wait.IDLE if self._desk.is_empty else Wait.OURS), 0
+
+    def _give_up(self, wait: Wait) -> None:
+        """The peer's time is up."""
+        if wait is Wait.IDLE:
+            self.connection.close()
         else:
-            self._timer = self._loop.call_at(end, self._watch)
+            self.connection.abort()
+
+    def heard(self, size: int) -> None:
+        """So many bytes have come, and been read."""
+        self._received += size
+        was_in_frame, self._in_frame = self._in_frame, not self.requests.between_messages
+        if self._in_frame and not was_in_frame:
+            self._watch.begin(Wait.BODY, self._received)
+
+    def stuck(self) -> None:
+        """The peer takes less than we write."""
+        self._watch.begin(Wait.WRITE, self._written - self.connection.unsent)
+
+    # The end
 
     def drain(self) -> None:
         """Take no more requests, and close when those taken have had their last word; at once if there are none."""
@@ -149,8 +179,8 @@ class MultiplexSession:
 
     def made(self, connection: Connection[bytes]) -> None:  # noqa: ARG002 -- it has only one
         """See `sleepy.tcp.connection.Owner`."""
+        self._watch.begin(Wait.IDLE)
         self._enter(self)
-        self._watch()
 
     def received(self, connection: Connection[bytes], message: bytes) -> None:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`.
@@ -159,7 +189,6 @@ class MultiplexSession:
             RemoteProtocolError: It is no request and no cancel; the connection lets us know that we are confused.
         """
         kind, number, payload = decode(message)
-        self._active_at = self._loop.time()
         if kind is Kind.REQUEST:
             if not self._no_more:  # else it is read for the cancels between them
                 self._desk.ask(number, payload)
@@ -180,7 +209,6 @@ class MultiplexSession:
     def lost(self, connection: Connection[bytes], error: Exception | None) -> None:  # noqa: ARG002
         """See `sleepy.tcp.connection.Owner`."""
         self._leave(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._watch.stop()
         for task in self._tasks:
             task.cancel()

@@ -52,7 +52,7 @@ class Server(Generic[Q, A]):
         reuse_port: Share the port with other processes that do so.
         tls: Speak TLS, with this context.
         codec: How requests and responses look as bytes; `Http1` if None. With `Multiplex` one connection's requests are
-            handled at the same time, and of the times below only ``idle_timeout`` and ``drain_timeout`` count.
+            handled at the same time.
         stream_request_body: Give a request to the handler as soon as its head is there (StreamRequestBody). If it has a
             body, ``request.stream`` brings it, an asynchronous iterator of bytes; ``request.trailers`` are there at its end.
         max_connections: How many connections there may be (fasthttp: Concurrency). Who comes beyond is answered with status
@@ -226,10 +226,10 @@ class Server(Generic[Q, A]):
                 codec.request_reader(self._options.max_request_body_size),
                 self._enter,
                 self._leave,
+                next(self._numbers),
                 self._options.max_queued_requests,
-                self._options.limits.idle,
+                self._options.limits,
             )
-            session.connection = Connection(session, session.requests, next(self._numbers))
             return cast("Connection[Q]", session.connection)
         return Session(handler, self._codec, self._options, self._enter, self._leave, next(self._numbers)).connection
 

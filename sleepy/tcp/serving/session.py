@@ -28,14 +28,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple
+from typing import Generic, NamedTuple
 
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, RemoteProtocolError
 from sleepy.tcp.serving.patience import Limits, Wait
 from sleepy.tcp.serving.request_body import RequestBody
-from sleepy.tcp.serving.watch import Watch
+from sleepy.tcp.serving.watch import Watch, WatchedConnection
 
 _log = logging.getLogger("sleepy.tcp")
 
@@ -62,26 +62,6 @@ class _Reply(NamedTuple):
     data: bytes
     body: AsyncGenerator[bytes, None] | None  # what follows
     keep_alive: bool
-
-
-class _Connection(Connection[Q]):
-    """Lets its session know of every byte, and of a peer that takes none."""
-
-    def __init__(self, session: "Session[Q, Any]", number: int) -> None:
-        super().__init__(session, session.requests, number)
-        self._session = session
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._session.heard(len(data))
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._session.stuck()
-
-    def resume_writing(self) -> None:
-        self._session.is_stuck = False
-        super().resume_writing()
 
 
 class Session(Generic[Q, A]):
@@ -115,7 +95,7 @@ class Session(Generic[Q, A]):
         self._enter = enter
         self._leave = leave
         self.requests = codec.request_reader(options.max_request_body_size, self._begun)
-        self.connection: Connection[Q] = _Connection(self, number)
+        self.connection: Connection[Q] = WatchedConnection(self, self.requests, number)
         self._queue: deque[_Asked[Q]] = deque()
         self._count = 0  # requests
         self._draining = False  # the next request is the last
@@ -133,7 +113,6 @@ class Session(Generic[Q, A]):
         self._task: asyncio.Task[None] | None = None
         self._asleep: asyncio.Future[None] | None = None
         self._answering = False
-        self.is_stuck = False  # the peer takes less than we write
         # How long it takes:
         self._loop = asyncio.get_running_loop()
         self._watch = Watch(options.limits, self._waiting, self._give_up)
@@ -218,7 +197,7 @@ class Session(Generic[Q, A]):
         else:
             self._written += len(reply.data)
             self.connection.write_through(reply.data)
-        if self.is_stuck:
+        if self.connection.held_up:
             await self.connection.drain()
         self._answering = False
         if not self._in_head and not self._in_body:
@@ -352,7 +331,6 @@ class Session(Generic[Q, A]):
 
     def stuck(self) -> None:
         """The peer takes less than we write."""
-        self.is_stuck = True
         self._watch.begin(Wait.WRITE, self._written - self.connection.unsent)
 
     # The end

@@ -2,12 +2,53 @@
 
 One timer for each connection is enough, and it is lazy: what happens between two looks moves no timer, unless something
 begins whose limit ends before the next look. So a request that comes in one piece costs no more than a glance at the clock.
+
+What begins, its session hears from a `WatchedConnection`.
 """
 
 import asyncio
 from collections.abc import Callable
+from typing import Protocol
 
+from sleepy.tcp.codec import Reader
+from sleepy.tcp.connection import Connection, M, Owner
 from sleepy.tcp.serving.patience import Limits, Patience, Wait
+
+
+class Watcher(Owner[M], Protocol):
+    """Whoever keeps an eye on a connection of his."""
+
+    def heard(self, size: int) -> None:
+        """So many bytes have come, and been read."""
+        ...
+
+    def stuck(self) -> None:
+        """The peer takes less than we write."""
+        ...
+
+
+class WatchedConnection(Connection[M]):
+    """Lets its owner know of every byte, and of a peer that takes none.
+
+    Args:
+        owner: Hears of messages, of bytes and of the end.
+        reader: Cuts what arrives into messages.
+        number: Its number with its owner.
+    """
+
+    def __init__(self, owner: Watcher[M], reader: Reader[M], number: int) -> None:
+        super().__init__(owner, reader, number)
+        self._watcher = owner
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        super().data_received(data)
+        self._watcher.heard(len(data))
+
+    def pause_writing(self) -> None:
+        """See `asyncio.BaseProtocol`."""
+        super().pause_writing()
+        self._watcher.stuck()
 
 
 class Watch:

@@ -281,8 +281,10 @@ async def test_who_is_idle_for_too_long_is_left_and_who_works_is_not() -> None:
         assert await read(wire) == (Kind.ANSWER, 0, b"A")
         await clock.advance(9.0)
         assert not wire.ended
+        (session,) = server._sessions
+        before = session._received
         say(wire, Kind.CANCEL, 5)  # whatever whole message it is
-        await turns_until(lambda: next(iter(server._sessions))._active_at > clock.time() - 1.0)  # type: ignore[union-attr]
+        await turns_until(lambda: session._received > before)
         await clock.advance(9.0)
         assert not wire.ended
         await clock.advance(2.0)
@@ -301,33 +303,95 @@ async def test_the_time_begins_with_the_answer_and_not_with_the_last_look() -> N
         assert await read(wire) == (Kind.ANSWER, 0, b"A")
         await clock.advance(2.0)  # the next look
         await turns()
-        assert not wire.ended
-        await clock.advance(9.0)
+        (session,) = server._sessions
+        assert not session.connection.closing
+        await clock.advance(8.1)
+        assert session.connection.closing
         await wire.gone()
 
 
+@pytest.mark.parametrize(("min_rate", "too_slow"), [(1000.0, False), (1e9, True)])
 @pytest.mark.usefixtures("tidy")
-async def test_a_peer_that_takes_what_it_is_sent_is_not_idle_and_one_that_does_not_is() -> None:
+async def test_slow_readers_are_left_and_those_that_read_at_some_rate_are_not(min_rate: float, too_slow: bool) -> None:
+    """A limit on silence alone would let a peer hold 16 MiB of ours for as long as it takes a byte now and then."""
     clock = Clock()
 
     async def handler(request: bytes) -> bytes:
         return bytes(16 << 20)
 
-    server = Server(handler, codec=Multiplex(max_frame_size=16 << 20), idle_timeout=10.0)
+    server = Server(handler, codec=Multiplex(max_frame_size=16 << 20), write_timeout=10.0, min_rate=min_rate)
     async with server, connected(server.address) as wire:
         ask(wire, b"a")
         await turns_until(lambda: len(wire.received) > 0)
         (session,) = server._sessions
-        for _ in range(5):
+        for _ in range(1 if too_slow else 5):
             wire.transport.resume_reading()
             before = session.connection.unsent
             await turns_until(lambda before=before: session.connection.unsent < before)  # type: ignore[misc]
             wire.transport.pause_reading()
-            await clock.advance(6.0)
-            assert not session.connection.closing
-        await turns(50)  # the kernel's buffers fill
+            await turns(50)  # the kernel's buffers fill
+            await clock.advance(11.0)
+            assert session.connection.closing is too_slow
+        await clock.advance(11.0)  # in which nothing was taken
+        assert session.connection.closing
+
+
+@pytest.mark.usefixtures("tidy")
+async def test_half_a_frame_must_move_even_while_a_handler_is_at_work() -> None:
+    """Slow bodies (R.U.D.Y.): an announced frame that comes in drips is left, one that comes at some rate is not."""
+    clock, stage = Clock(), Stage()
+    async with (
+        serve(stage, read_timeout=10.0, min_rate=10.0) as server,
+        connected(server.address) as honest,
+        connected(server.address) as drips,
+    ):
+        await turns_until(lambda: len(server._sessions) == 2)
+
+        async def hear(wire: Wire, size: int) -> None:
+            address = wire.transport.get_extra_info("sockname")
+            (session,) = (
+                session
+                for session in server._sessions
+                if session.connection.transport.get_extra_info("peername") == address
+            )
+            before = session._received
+            wire.send(bytes(size))
+            await turns_until(lambda: session._received >= before + size)
+
+        for wire in (honest, drips):
+            ask(wire, b"at work")
+            wire.send((900).to_bytes(4, "big"))  # of what follows
+        await turns_until(lambda: stage.asked == [b"at work", b"at work"])
+        for _ in range(3):
+            await hear(honest, 150)
+            await hear(drips, 20)
+            await clock.advance(11.0)
+            if drips.ended:
+                break
+        assert drips.ended
+        assert not honest.ended
+        await turns_until(lambda: len(stage.cancelled) == 1)
+
+
+@pytest.mark.usefixtures("tidy")
+async def test_what_we_do_not_read_is_not_held_against_the_peer() -> None:
+    """Half a frame that stands still because our places are taken: the time begins when we read again."""
+    clock, stage = Clock(), Stage()
+    options: dict[str, Any] = {"read_timeout": 10.0, "max_queued_requests": 1, "idle_timeout": None}
+    async with serve(stage, concurrent=1, **options) as server, connected(server.address) as wire:
+        half = encode(Kind.REQUEST, 2, b"third", max_size=9)
+        wire.send(
+            encode(Kind.REQUEST, 0, b"first", max_size=9) + encode(Kind.REQUEST, 1, b"second", max_size=9) + half[:9]
+        )
+        await stage.see(b"first")
+        assert not reading(server)
         await clock.advance(11.0)
-        await clock.advance(11.0)
+        stage.answer(b"first")
+        await stage.see(b"first", b"second")
+        await clock.advance(9.0)
+        (session,) = server._sessions
+        assert not session.connection.closing
+        await clock.advance(1.1)
         assert session.connection.closing
 
 
@@ -336,7 +400,7 @@ async def test_a_lost_connection_leaves_no_timer() -> None:
     async with serve(Stage()) as server:
         async with connected(server.address):
             await turns_until(lambda: len(server._sessions) == 1)
-            timer = next(iter(server._sessions))._timer
+            timer = next(iter(server._sessions))._watch._timer
             assert timer is not None
             assert not timer.cancelled()
         await turns_until(lambda: not server._sessions)

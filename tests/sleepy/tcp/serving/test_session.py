@@ -430,7 +430,7 @@ async def test_slow_readers_are_cut_off() -> None:
     async with Server(large, write_timeout=10.0, min_rate=1e9) as server, connected(server.address) as wire:
         wire.transport.pause_reading()
         wire.send(GET)
-        await turns_until(lambda: any(session.is_stuck for session in server._sessions))
+        await turns_until(lambda: any(session.connection.held_up for session in server._sessions))
         (session,) = server._sessions
         for _ in range(2):
             unsent = session.connection.unsent
