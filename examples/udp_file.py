@@ -2,39 +2,30 @@
 
 import asyncio
 import hashlib
-import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from sleepy import udp
 
-CHUNK = 1 << 16  # bytes
 
-
-def show(name: str, done: int, size: int) -> None:
-    print(f"\r{name}: {100 * done // max(size, 1)} %", end="" if done < size else "\n", file=sys.stderr, flush=True)
+def show(name: str, done: int, size: int | None) -> None:
+    share, end = (done * 100 // size, "" if done < size else "\n") if size else (0, "")
+    print(f"\r{name}: {share} %", end=end, file=sys.stderr, flush=True)
 
 
 # --8<-- [start:send]
 async def send(host: str, port: int, key: bytes, file: Path) -> None:
-    """Say what comes; send it; end with its hash; wait for the answer."""
+    """Send it, no faster than the peer takes it, and compare what both have then."""
     async with udp.open_node() as node, await node.connect((host, port), expect=key) as peer:
-        reader, writer = await peer.open_stream()
-        done, digest = 0, hashlib.sha256()
         with file.open("rb") as source:
             size = os.fstat(source.fileno()).st_size
-            writer.write(json.dumps({"name": file.name, "size": size}).encode() + b"\n")
-            while data := source.read(CHUNK):
-                digest.update(data)
-                writer.write(data)
-                await writer.drain()  # no faster than the peer takes it
-                done += len(data)
-                show(file.name, done, size)
-        writer.write(digest.digest())
-        writer.write_eof()
-        if await reader.read() != b"arrived":
-            raise ConnectionError("the peer has gone without a word; whether the file arrived is not known")
+            await peer.send_block(source, label=file.name.encode(), size=size, progress=partial(show, file.name))
+            source.seek(0)
+            digest = hashlib.file_digest(source, "sha256")
+        if await peer.receive() != digest.digest():
+            raise ValueError(f"{file.name} has another hash there than here: was it changed meanwhile?")
         print(f"{file.name}: {size} bytes arrived, {digest.hexdigest()}")
 
 
@@ -48,45 +39,33 @@ async def receive(directory: Path) -> None:
     async with udp.open_node(identity=identity) as node:
         print(f"python examples/udp_file.py 127.0.0.1 {node.address[1]} {identity} FILE", flush=True)
         async with await node.accept() as peer:
+            block = await peer.accept_block()
             try:
-                await take(*await peer.accept_stream(), directory)
-            except (OSError, EOFError, ValueError) as error:
+                digest = await save(block, directory)
+            except OSError as error:
                 await peer.close(str(error), code=1)
                 raise
+            await peer.send(digest)
 
 
-async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, directory: Path) -> None:
-    try:
-        header = json.loads(await reader.readline())
-        name, size = Path(str(header["name"])).name, int(header["size"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError("what the peer sends does not begin with a file's name and size") from error
-    file, left, digest = directory / name, size, hashlib.sha256()
+async def save(block: udp.BlockReader, directory: Path) -> bytes:
+    name = Path(block.label.decode(errors="replace")).name
+    file, done, digest = directory / name, 0, hashlib.sha256()
     if file.exists():
         raise FileExistsError(f"there is a file {name} already; it is left as it was")
     part = file.with_name(name + ".part")  # until all of it is there
     try:
         with part.open("wb") as target:
-            while left > 0 and (data := await reader.read(min(CHUNK, left))):
+            async for data in block:
                 digest.update(data)
-                left -= target.write(data)
-                show(name, size - left, size)
-        check(name, left, digest.digest(), await reader.readexactly(digest.digest_size))
+                done += target.write(data)
+                show(name, done, block.size)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     part.rename(file)
-    print(f"{file}: {size} bytes, {digest.hexdigest()}", flush=True)
-    writer.write(b"arrived")
-    writer.close()
-    await writer.wait_closed()
-
-
-def check(name: str, left: int, here: bytes, there: bytes) -> None:
-    if left:
-        raise EOFError(f"{left} bytes of {name} did not come")
-    if here != there:
-        raise ValueError(f"{name} has another hash here than at the sender's")
+    print(f"{file}: {done} bytes, {digest.hexdigest()}", flush=True)
+    return digest.digest()
 
 
 # --8<-- [end:receive]
@@ -101,8 +80,8 @@ def main(arguments: list[str]) -> None:
             asyncio.run(send(host, int(port), udp.parse_key(key), Path(file)))
         else:
             sys.exit("usage: udp_file.py DIRECTORY, to receive; udp_file.py HOST PORT KEY FILE, to send")
-    except (OSError, EOFError, ValueError, udp.HandshakeError) as error:
-        sys.exit(f"udp_file.py: {error or type(error).__name__}")
+    except (OSError, ValueError, udp.BlockGivenUp, udp.HandshakeError) as error:
+        sys.exit(f"\rudp_file.py: {error}")  # over the progress
     except KeyboardInterrupt:
         sys.exit("udp_file.py: interrupted")
 
