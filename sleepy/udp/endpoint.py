@@ -29,8 +29,8 @@ Source: reliable 1.4.0, byte for byte; rule 6 is ours, there such an endpoint st
 from collections.abc import Callable
 from typing import TYPE_CHECKING, final
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.errors import SleepyError
-from sleepy.udp._mypyc import mypyc_attr
 from sleepy.udp.acks import ReceivedPackets, SentPackets
 from sleepy.udp.bare_acks import BareReceivedPackets, BareSentPackets
 from sleepy.udp.config import EndpointConfig

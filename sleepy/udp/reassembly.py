@@ -20,7 +20,7 @@ Source: reliable 1.4.0; the early refusal of rule 1 and the time limit of rule 5
 
 from typing import final
 
-from sleepy.udp._mypyc import mypyc_attr
+from sleepy._mypyc import mypyc_attr
 from sleepy.udp.header import (
     FRAGMENT_HEADER,
     MAX_PACKET_HEADER,

@@ -77,7 +77,7 @@ GUESTS = {
     "sleepy.integrations.opentelemetry": {"opentelemetry"},
     "sleepy.sim.pytest_plugin": {"pytest"},
     "sleepy.sim.testing": {"hypothesis"},
-    "sleepy.udp._mypyc": {"mypy_extensions"},  # for type checkers only
+    "sleepy._mypyc": {"mypy_extensions"},  # for type checkers only
     "sleepy.udp.security.identity": {"cryptography"},
     "sleepy.udp.security.noise": {"cryptography"},
     "sleepy.udp.security.protection": {"cryptography"},

@@ -37,7 +37,7 @@ def test_the_compiled_modules_pass_the_tests_of_the_source(tmp_path: Path) -> No
     files = run(tmp_path, "-c", f"import {', '.join(names)}; print({', '.join(f'{name}.__file__' for name in names)})")
     assert [file.endswith(".so") for file in files.split()] == [True] * len(HOT)
     tracked = "import gc; from sleepy.udp import Packet; print(gc.is_tracked(Packet(0, b'')))"
-    assert run(tmp_path, "-c", tracked) == "False\n"  # or mypyc has not seen the hints of sleepy.udp._mypyc
+    assert run(tmp_path, "-c", tracked) == "False\n"  # or mypyc has not seen the hints of sleepy._mypyc
     run(
         tmp_path,
         "-m",

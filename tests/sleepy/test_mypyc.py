@@ -1,9 +1,9 @@
-"""Hints for the compiler cost nobody a package: `sleepy.udp._mypyc`."""
+"""Hints for the compiler cost nobody a package: `sleepy._mypyc`."""
 
 import subprocess
 import sys
 
-from sleepy.udp._mypyc import mypyc_attr
+from sleepy._mypyc import mypyc_attr
 
 
 def test_a_hint_leaves_the_class_as_it_is() -> None:
