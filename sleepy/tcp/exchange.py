@@ -31,6 +31,7 @@ class Exchange(Generic[Q, A]):
         sent_at: When, in seconds on the loop's clock.
         failures: How often it failed in a way that counts against ``max_attempts``.
         was_stale: Whether it met a connection that the peer had closed while it was idle.
+        suspect: Whether a connection was lost when its answer was the next, and it may have been the cause.
         body: The answer's body, once it was sent, if it is streamed.
         sender: The task that sends what follows the request, if anything does.
         go_ahead: Is done when the peer wants to have that.
@@ -43,6 +44,7 @@ class Exchange(Generic[Q, A]):
     sent_at = 0.0
     failures = 0
     was_stale = False
+    suspect = False
     connection: "Connection[A] | None" = None
     body: "IncomingBody | None" = None
     sender: asyncio.Task[None] | None = None

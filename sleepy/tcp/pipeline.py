@@ -20,7 +20,8 @@ with rules against what hurt its users:
    behind the last answer was never executed (RFC 9112, section 9.6): it survives, whatever its method.
 6. **What may not be sent twice goes alone** (RFC 9112, section 9.3.2), unless ``pipeline_non_idempotent``: on a lane with
    nothing pending, and nothing is given to that lane until it is answered. If the connection is lost, it is then surely the
-   one whose answer is missing.
+   one whose answer is missing. So does, in any case, a *suspect*: a request that may have been the cause when a connection
+   was lost. If it was, those behind it would be lost with it again and again.
 7. **A stalled lane gets nothing more**, unless ``stall_guard`` is off. A lane has *moved* when it gave an answer, or was
    written to with nothing under way. It is stalled when something is under way and it has not moved for longer than an
    answer usually takes, on all lanes (`sleepy.tcp.latency`). The sample is the time from writing to answer, and on each
@@ -49,6 +50,11 @@ class Pending(Protocol):
     @property
     def idempotent(self) -> bool:
         """Whether it may be sent twice."""
+        ...
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may have been the cause when a connection was lost."""
         ...
 
 
@@ -173,7 +179,7 @@ class Pipeline(Generic[R, C]):
 
     def _choose(self, request: R, now: float) -> Lane[R, C] | None:
         """The lane to take now; None to wait."""
-        alone = not (self._pipeline_all or request.idempotent)  # rule 6
+        alone = request.suspect or not (self._pipeline_all or request.idempotent)  # rule 6
         best, least = None, 0
         for lane in self.lanes:
             pending = len(lane.written) + len(lane.unwritten)  # rule 1

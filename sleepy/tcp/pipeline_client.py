@@ -7,9 +7,13 @@ fasthttp's PipelineClient.
 
 When a connection is lost, rules 4 and 5 of the pipeline say who survives, and then:
 
-1. The first in line there may have been the cause, so that is one of its ``max_attempts``. Those behind it only lost their
-   place. (A peer that closes after every ten answers, without a word, fails nobody.)
-2. A dial that fails is an attempt of everybody who waits, if no other connection is left to wait for.
+1. The first in line there may have been the cause: that is one of its ``max_attempts`` (but for the first time that it meets
+   a stale connection), and then it goes alone. Those behind it only lost their place. (A peer that closes after every ten
+   answers, without a word, fails nobody.) So a request may be sent more often than ``max_attempts``, yet not without end: as
+   the first ``max_attempts`` times, and once more if the connection was stale; behind each of those before it twice at most.
+2. A dial that fails is an attempt of everybody who waits, if no other connection is left to wait for. So is a connection on
+   which nothing was ever answered, and whose loss was the end of a request. (A peer that takes connections and drops them
+   fails everybody soon; one request that the peer cannot bear fails alone.)
 3. A request whose caller gives up after it was written still gets its answer, which is read and thrown away.
 4. If it was given up because of ``read_timeout`` or ``write_timeout``, and was the first, the peer is silent: the connection
    is closed, and those behind it move.
@@ -24,7 +28,7 @@ from typing import TYPE_CHECKING, Unpack
 from sleepy.tcp.backoff import Backoff
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
-from sleepy.tcp.errors import ConnectionClosed, LocalProtocolError
+from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, LocalProtocolError
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.peer_client import PeerClient
@@ -168,13 +172,18 @@ class PipelineClient(PeerClient[Q, A]):
         self._pipeline.failed(self._get_loop().time())
         waiting, _ = self._pipeline.remove(lane, lambda _: False)  # nothing was written
         self._pipeline.add_first(waiting)
-        if not self._pipeline.lanes:  # rule 2
-            for exchange in list(self._pipeline.waiting):
-                exchange.failures += 1
-                if exchange.failures >= self._max_attempts:
-                    self._pipeline.withdraw(exchange)
-                    exchange.fail(error)
+        self._count_failure_of_all(error)
         self._settle()
+
+    def _count_failure_of_all(self, error: Exception) -> None:
+        """Rule 2."""
+        if self._pipeline.lanes:
+            return
+        for exchange in list(self._pipeline.waiting):
+            exchange.failures += 1
+            if exchange.failures >= self._max_attempts:
+                self._pipeline.withdraw(exchange)
+                exchange.fail(error)
 
     # --8<-- [start:received]
     def received(self, connection: Connection[A], message: A) -> None:
@@ -190,6 +199,7 @@ class PipelineClient(PeerClient[Q, A]):
             connection.abort()  # what was written behind its last answer goes elsewhere, not here too
             survivors, _ = self._pipeline.remove(lane, lambda _: True)  # rule 5
             self._move(survivors, "the peer closes the connection")
+            self._settle()
         elif self._pipeline.waiting:
             self._settle()
 
@@ -202,6 +212,7 @@ class PipelineClient(PeerClient[Q, A]):
             if not connection.messages and first not in lane.given_up:  # if it was given up, that took time enough
                 self._pipeline.failed(self._get_loop().time())
             self._count_failure(first, error)  # rule 1
+            first.suspect = first.failures > 0
         behind = error
         if not isinstance(error, ConnectionClosed):
             behind = ConnectionClosed(f"lost to the answer before: {error}")
@@ -213,6 +224,9 @@ class PipelineClient(PeerClient[Q, A]):
         for exchange in lost:
             exchange.fail(its_error(exchange))
         self._move(survivors, repr(error))
+        if first in lost and not connection.messages and not isinstance(error, BodyTooLarge):
+            self._count_failure_of_all(behind)
+        self._settle()
 
     def _move(self, survivors: list[Exchange[Q, A]], why: str) -> None:
         for exchange in survivors:
@@ -221,7 +235,6 @@ class PipelineClient(PeerClient[Q, A]):
                 self._deadlines.set(exchange, exchange.deadline)  # limits on phases begin anew
                 self._note_retry(exchange, why)
         self._pipeline.add_first(survivors)
-        self._settle()
 
     def _is_dialing_for(self, exchange: Exchange[Q, A]) -> bool:
         return any(exchange in lane.unwritten for lane in self._pipeline.lanes if lane.connection is None)

@@ -20,6 +20,7 @@ class Ask:
 
     name: object = "?"
     idempotent: bool = True
+    suspect: bool = False
 
     def __repr__(self) -> str:
         return f"<{self.name}{'' if self.idempotent else '!'}>"
@@ -261,6 +262,22 @@ def test_rule_6_is_for_those_who_do_not_ask_otherwise() -> None:
     pipeline = make(pipeline_non_idempotent=True)
     lane, added = lane_of(pipeline, "aBCd")
     assert lane.write(0.0) == added
+
+
+def test_rule_6_a_suspect_goes_alone_whatever_was_asked() -> None:
+    pipeline = make(pipeline_non_idempotent=True)
+    lane, (one, *_) = lane_of(pipeline, "abc")
+    lane.write(0.0)
+    survivors, _ = pipeline.remove(lane, anybody)
+    one.suspect = True
+    pipeline.add_first(survivors)
+    (fresh,) = pipeline.settle(0.0)
+    fresh.opened("open", 0.0)
+    assert fresh.write(0.0) == [one]
+    assert pipeline.settle(0.0) == []
+    answer(pipeline, fresh)
+    assert pipeline.settle(0.0) == [fresh]
+    assert names(fresh.unwritten) == "bc"
 
 
 # Rule 7: a stalled lane gets nothing more

@@ -441,12 +441,17 @@ async def test_an_answer_that_is_too_large_is_the_fault_of_one() -> None:
 
 
 async def test_a_poisonous_request_does_not_live_for_ever() -> None:
-    """The peer dies of the first each time: after its attempts it fails, and those behind it get through."""
-    async with Peer() as peer, PipelineClient(peer.addr, max_attempts=2) as client:
+    """The peer dies of the first each time: after its attempts it fails, and those behind it get through.
+
+    They are sent with it once, and not again: it goes alone.
+    """
+    async with Peer() as peer, PipelineClient(peer.addr, max_attempts=3) as client:
         poison, behind = await ask(client, "poison", "behind")
-        for _ in range(2):
+        for batch in (["poison", "behind"], ["poison"], ["poison"]):
             wire = await peer.accept()
-            await read(wire, "poison", "behind")
+            await read(wire, *batch)
+            await turns()
+            assert not wire.received
             wire.close()
         assert await errors([poison]) == [ConnectionClosed]
         wire = await peer.accept()

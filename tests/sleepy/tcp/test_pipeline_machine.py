@@ -138,6 +138,8 @@ class PipelineMachine(RuleBasedStateMachine):
     def lose(self, data: st.DataObject, last_answer: bool) -> None:
         lane = self.some_lane(data, opened=True)
         written, unwritten = self.written.pop(lane, []), list(lane.unwritten)
+        if written and not last_answer:
+            written[0].suspect = True
         survivors, lost = self.pipeline.remove(lane, lambda ask: last_answer or ask.idempotent)
         wanted = [ask for ask in written if ask not in self.given_up]
         assert survivors == [ask for ask in wanted if last_answer or ask.idempotent] + unwritten
@@ -149,6 +151,9 @@ class PipelineMachine(RuleBasedStateMachine):
         self.pipeline.add_first(survivors)
         self.line[:0] = survivors
         self.settle()
+
+    def alone(self, ask: Ask) -> bool:
+        return ask.suspect or not (self.mixed or ask.idempotent)
 
     @invariant()
     def everybody_is_in_one_place(self) -> None:
@@ -170,7 +175,7 @@ class PipelineMachine(RuleBasedStateMachine):
     def who_must_be_alone_is_alone(self) -> None:
         for lane in self.pipeline.lanes:
             asks = [*lane.written, *lane.unwritten]
-            assert self.mixed or len(asks) <= 1 or all(ask.idempotent for ask in asks)
+            assert len(asks) <= 1 or not any(self.alone(ask) for ask in asks)
 
     @invariant()
     def nobody_waits_without_need(self) -> None:
@@ -181,11 +186,9 @@ class PipelineMachine(RuleBasedStateMachine):
             pause = self.pipeline.next_dial(self.now) > self.now and self.pipeline._backoff.next_try > 0
             probing = any(lane.connection is None for lane in lanes)
             assert len(lanes) == self.max_conns or pause or probing
-            if self.mixed or self.line[0].idempotent:
+            if not self.alone(self.line[0]):
                 usable = [lane for lane in lanes if lane not in self.stalled() and lane.pending < self.max_pending]
-                assert all(
-                    not (self.mixed or ask.idempotent) for lane in usable for ask in (*lane.written, *lane.unwritten)
-                )
+                assert all(self.alone(ask) for lane in usable for ask in (*lane.written, *lane.unwritten))
 
 
 PipelineMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40)

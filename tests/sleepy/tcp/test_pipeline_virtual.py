@@ -1,6 +1,7 @@
 """`sleepy.tcp.pipeline_client` in virtual time: what takes seconds, or many requests. Step by step: test_pipeline_client."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from random import Random
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from sleepy.tcp import (
+    BodyTooLarge,
     ConnectionClosed,
     PipelineClient,
     PipelineOverflow,
@@ -259,18 +261,62 @@ async def test_when_the_first_dial_succeeds_others_follow(world: World) -> None:
         assert now() - began < 16.0
 
 
+def mortal(deadly: Callable[[bytes], bool], seen: list[list[bytes]]) -> Talk:
+    """A peer that dies of some requests, and answers the others; ``seen`` is what it has read, by connection."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        read: list[bytes] = []
+        seen.append(read)
+        while batch := await reader.read(65536):
+            targets = [line.split(b" ")[1] for line in batch.split(b"\r\n") if line.endswith(b" HTTP/1.1")]
+            read += targets
+            for target in targets:
+                if deadly(target):
+                    return
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(target), target))
+
+    return talk
+
+
 @on_network("server")
 async def test_a_peer_that_takes_connections_and_drops_them_is_no_better(world: World) -> None:
-    connections: list[float] = []
+    """Nobody is tried more often than ``max_attempts``, and the last need not wait for the attempts of all before it."""
+    seen: list[list[bytes]] = []
+    async with talking(world, "server", mortal(lambda _: True, seen)), PipelineClient("server:80") as client:
+        results = await outcomes(*(client.get(f"/{number}") for number in range(20)))
+    assert {type(result) for result in results} == {ConnectionClosed}
+    assert len(seen) == 5 + 4 + 3 + 2 + 1  # each that fails for good is an attempt of all behind it
+    sent = Counter(target for connection in seen for target in connection)
+    assert sent == {b"/%d" % number: 5 for number in range(20)}
 
-    async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connections.append(now())
-        await reader.readuntil(b"\r\n\r\n")
 
-    async with talking(world, "server", drop), PipelineClient("server:80") as client:
-        results = await outcomes(*(client.get("/", timeout=20.0) for _ in range(100)))
-        assert {type(result) for result in results} == {ConnectionClosed, RequestTimeout}
-        assert len(connections) < 20
+@on_network("server")
+async def test_what_the_peer_cannot_bear_fails_alone(world: World) -> None:
+    """Those behind it are answered, however many attempts it has, and are sent with it twice at most."""
+    seen: list[list[bytes]] = []
+    dead = mortal(lambda target: target.startswith(b"/poison"), seen)
+    targets = ["/a", "/poison1", "/b", "/poison2", "/poison3", "/c", "/d"]
+    async with talking(world, "server", dead), PipelineClient("server:80", max_attempts=7) as client:
+        results = await outcomes(*(client.get(target) for target in targets))
+    kinds = [ConnectionClosed if "poison" in target else Response for target in targets]
+    assert [type(result) for result in results] == kinds
+    sent = Counter(target for connection in seen for target in connection)
+    assert sent[b"/poison1"] == 1 + 7  # its first connection had answered before: it may have been stale
+    assert sent[b"/b"] <= 1 + 2
+    assert sent[b"/d"] <= 1 + 2 * 3
+
+
+@on_network("server")
+async def test_an_answer_too_large_is_no_sign_of_a_peer_that_is_down(world: World) -> None:
+    """It ends the connection, and is held against nobody else."""
+
+    async def handler(request: Request) -> Response:
+        return Response(200, b"x" * int(request.target[1:]))
+
+    await world.serve("server", handler)
+    async with PipelineClient("server:80", max_attempts=2, max_response_body_size=100) as client:
+        results = await outcomes(*(client.get(f"/{size}") for size in [*range(101, 111), 5]))
+    assert [type(result) for result in results] == 10 * [BodyTooLarge] + [Response]
 
 
 @on_network("server")
