@@ -6,7 +6,7 @@ over all kinds of channels in both. What must hold, whatever happens, is listed 
 
 - `ledger`: what was said, and the judge of what was heard;
 - `limits`: how large each buffer may be;
-- `chatter`: what programs say and hear: messages and streams, in a node's world;
+- `chatter`: what programs say and hear: messages, blocks and streams, in a node's world;
 - `weather`: links, and what befalls them;
 - `nodes`: a world of two nodes;
 - `pairs`: a world of two connections;

@@ -115,7 +115,7 @@ class Side:
         for chat in self.chats:
             if not chat.voice.over:
                 chat.voice.over = chat.voice.killed = True
-        others = [*self._tasks, *(task for chat in self.chats for task in chat.streams)]
+        others = [*self._tasks, *(task for chat in self.chats for task in chat.tasks)]
         self.node._stop()
         for task in others:
             task.cancel()

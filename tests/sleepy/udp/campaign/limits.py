@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sleepy.udp.connections.packet_exchange import SENT_MEMORY
-from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW
+from sleepy.udp.delivery.block_memory import DEFAULT_MEMORY, MAX_BLOCKS
 from sleepy.udp.delivery.channels.config import ChannelConfig
 from sleepy.udp.delivery.channels.reliable_receiver import ReliableReceiver
 from sleepy.udp.delivery.channels.reliable_sender import ReliableSender
@@ -56,14 +56,14 @@ def _sizes(connection: Any, channels: Sequence[ChannelConfig]) -> Iterator[tuple
     yield "blocks watched", len(connection._news._blocks), 2 * MAX_BLOCKS + MAX_SETTLING
     if messages._outgoing is not None:
         yield "outgoing blocks", len(messages._outgoing.blocks), MAX_BLOCKS
-        for block in messages._outgoing.blocks.values():
-            yield "bytes of an outgoing block", len(block._buffer), WINDOW
+        kept = sum(len(block._buffer) for block in messages._outgoing.blocks.values())
+        yield "bytes of outgoing blocks", kept, DEFAULT_MEMORY
     if messages._incoming is not None:
         yield "incoming blocks", len(messages._incoming.blocks), MAX_BLOCKS
         yield "blocks whose end is not acked", len(messages._incoming._settling), MAX_SETTLING
         yield "blocks announced", len(messages._incoming._announced), MAX_BLOCKS
-        for block in messages._incoming.blocks.values():
-            yield "bytes of an incoming block", sum(map(len, block._parts.values())), WINDOW
+        kept = sum(len(part) for block in messages._incoming.blocks.values() for part in block._parts.values())
+        yield "bytes of incoming blocks", kept, DEFAULT_MEMORY
 
 
 def _bytes(message: Any) -> int:

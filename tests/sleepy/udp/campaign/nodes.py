@@ -180,7 +180,7 @@ class NodesWorld:
             f"{side.name}: "
             + (
                 ", ".join(
-                    f"voice {chat.voice.number}: said all {chat.said_all}, streams {chat._streams_open}, "
+                    f"voice {chat.voice.number}: said all {chat.said_all}, open {chat._open}, "
                     f"not heard {len(self._ledger.unheard(chat.voice))}"
                     for chat in side.live
                 )
