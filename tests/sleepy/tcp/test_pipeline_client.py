@@ -460,6 +460,24 @@ async def test_a_poisonous_request_does_not_live_for_ever() -> None:
         assert await bodies([behind]) == [b"x"]
 
 
+async def test_where_something_was_answered_a_loss_is_no_sign_of_a_peer_that_is_down() -> None:
+    """So it is no attempt of those who only wait, though the request that was lost is not tried again."""
+    async with Peer() as peer, PipelineClient(peer.addr, max_attempts=1) as client:
+        (first,) = await ask(client, "a")
+        wire = await peer.accept()
+        await read(wire, "a")
+        wire.answer(b"1")
+        assert await bodies([first]) == [b"1"]
+        lost, waits = await ask(client, "B", "c")
+        await read(wire, "B")
+        wire.close()
+        assert await errors([lost]) == [ConnectionClosed]
+        fresh = await peer.accept()
+        await read(fresh, "c")
+        fresh.answer(b"3")
+        assert await bodies([waits]) == [b"3"]
+
+
 async def test_what_is_not_idempotent_survives_if_its_caller_says_so() -> None:
     """By ``retry_if``, which may also forbid what is idempotent."""
     async with (
