@@ -57,7 +57,7 @@ class Dialogue:
         """Why nothing may be sent."""
         return self._ending.error or ClosedLocally("we are closing the connection")
 
-    def send(self, message: bytes, channel: int = 0, *, expires: float | None = None) -> None:
+    def send(self, message: bytes, channel: int = 0, expires: float | None = None) -> None:
         """Queue a message; after ``expires`` (a time, in seconds) it is given up.
 
         Raises:

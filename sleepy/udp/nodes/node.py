@@ -7,7 +7,8 @@ peer in `sleepy.udp.nodes.peer`. What is left is to bring them together, and to 
 Rules:
 
 1. There are no tasks, and one timer. Whatever happens in a turn of the loop (datagrams, calls of the program) only
-   marks the peers it concerns; at the end of the turn all of them are asked once what they have to send.
+   marks the peers it concerns, and wakes the program's tasks; at the end of the turn, when these had theirs, all of the
+   peers are asked once what they have to send.
 2. The timer is set for the earliest of all peers, and not earlier than `GRAIN` from now. Loops wait in whole milliseconds:
    asyncio rounds up, uvloop to the nearest, and would spin if it was asked for less than half of one. What should have left
    meanwhile leaves then; that is allowed for (`sleepy.udp.path.pacing`).
@@ -297,6 +298,7 @@ class Node:
 
     def _receive(self, datagrams: list[bytes], address: Address) -> None:
         self._board.receive(datagrams, address, self._clock())
+        self._tell()  # first: who is woken now has its answer ready when the turn ends (rule 1)
         self._schedule()
 
     # --8<-- [start:flush]

@@ -107,11 +107,8 @@ class Peer:
         """
         expires = None if lifetime is None else self._owner.now() + lifetime
         turnstile = self._sending.get(channel)
-        if turnstile is None or not turnstile.waiting:
-            if self._send(message, channel, expires):
-                return
-            turnstile = self._sending.setdefault(channel, Turnstile())
-        await turnstile.until(lambda: self._send(message, channel, expires) or None)
+        if (turnstile is not None and turnstile.waiting) or not self._send(message, channel, expires):
+            await self._send_in_turn(message, channel, expires)
 
     def send_nowait(self, message: bytes, channel: int = 0, *, lifetime: float | None = None) -> None:
         """Send a message at once, or not at all.
@@ -124,16 +121,20 @@ class Peer:
         """
         expires = None if lifetime is None else self._owner.now() + lifetime
         line = self._line
-        line.connection.send(message, channel, expires=expires)
+        line.connection.send(message, channel, expires)
         if not line.due:
             self._owner.touch(line)
 
     # --8<-- [end:send]
 
+    async def _send_in_turn(self, message: bytes, channel: int, expires: float | None) -> None:
+        turnstile = self._sending.setdefault(channel, Turnstile())
+        await turnstile.until(lambda: self._send(message, channel, expires) or None)
+
     def _send(self, message: bytes, channel: int, expires: float | None) -> bool:
         line = self._line
         try:
-            line.connection.send(message, channel, expires=expires)
+            line.connection.send(message, channel, expires)
         except QueueFull:
             return False
         if not line.due:
@@ -152,7 +153,10 @@ class Peer:
             message = self.receive_nowait(channel)
             if message is not None:
                 return message
-            turnstile = self._receiving.setdefault(channel, Turnstile())
+        return await self._receive_in_turn(channel)
+
+    async def _receive_in_turn(self, channel: int) -> bytes:
+        turnstile = self._receiving.setdefault(channel, Turnstile())
         return await turnstile.until(lambda: self.receive_nowait(channel))
 
     def receive_nowait(self, channel: int = 0) -> bytes | None:

@@ -10,7 +10,8 @@ Rules:
 1. What a peer costs does not depend on how many there are: finding it is a look into a dictionary, its timer is one of
    a heap (`sleepy.udp.nodes.wakeups`), and only those to whom something happened are asked what they have to say.
 2. A peer that is *due* is asked once per turn, however much has happened to it, so that what it has to say shares
-   packets, and packets share system calls. Those who are due take turns.
+   packets, and packets share system calls. Those who are due take turns. What they said is told before: so the program's
+   answers, and the acks with them, are among what it has to say.
 3. What strangers are answered is kept for the turn only, and not more than `MAX_REPLIES` answers: they ask again.
 4. A connection that has finished is forgotten, with all that led to it.
 
@@ -145,14 +146,25 @@ class Switchboard(ABC):
     # --8<-- [start:receive]
     def receive(self, datagrams: Sequence[bytes], address: Address, now: float) -> None:
         """Take what arrived from an address; never raises, whatever the bytes."""
+        last: Line | None = None  # whose datagrams, which mostly come together, are being taken
         for datagram in datagrams:
             line = self._find(datagram, address)
             if line is None:
                 self._receive_stranger(datagram, address, now)
-            else:
-                line.connection.receive(datagram, address, now)
-                if not line.due:
-                    self.touch(line)
+                continue
+            if line is not last:
+                if last is not None:
+                    self._gather_events(last)
+                last = line
+                self.touch(line)
+            line.connection.receive(datagram, address, now)
+        if last is not None:
+            self._gather_events(last)
+
+    def _gather_events(self, line: Line) -> None:
+        events = line.connection.take_events()
+        if events:
+            self._on_events(line, events)
 
     # --8<-- [end:receive]
 
@@ -174,9 +186,7 @@ class Switchboard(ABC):
         """What one line has to say, and what happened to it."""
         connection = line.connection
         outgoing = connection.flush(now)
-        events = connection.take_events()
-        if events:
-            self._on_events(line, events)
+        self._gather_events(line)
         if connection.finished:
             line.due = True  # for good: who still holds it may touch it, and it is not asked again
             self._wakeups.discard(line)

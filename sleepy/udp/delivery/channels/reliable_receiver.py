@@ -9,28 +9,23 @@ from sleepy.udp.delivery.slices import Assembly
 
 
 class ReliableReceiver:
-    """The receiving half of a reliable channel.
-
-    Attributes:
-        unread_messages: Messages that the reader may take now.
-        held_bytes: Bytes of all that is kept: to be read, waiting for an earlier one, or incomplete.
-    """
+    """The receiving half of a reliable channel."""
 
     __slots__ = (
         "_assemblies",
         "_base",
         "_channel",
         "_config",
-        "_credit_due",
+        "_credit_lost",
         "_given",
         "_ordered",
+        "_passed",
+        "_position",
         "_position_mark",
-        "_read",
         "_read_mark",
         "_read_position",
         "_ready",
         "_waiting",
-        "held_bytes",
     )
 
     def __init__(self, channel: int, config: ChannelConfig) -> None:
@@ -41,8 +36,9 @@ class ReliableReceiver:
         self._waiting: dict[int, bytes | None] = {}  # later ids that came, and what is yet to be delivered of them
         self._assemblies: dict[int, Assembly] = {}
         self._ready: deque[bytes] = deque()
-        self.held_bytes = 0
-        self._read = self._read_position = 0  # rule 4
+        self._passed = 0  # messages that were ready to be read, or given up, so far
+        self._position = 0  # bytes of all that was taken in, so far
+        self._read_position = 0  # of these, what needs no room any more
         self._give(config.window_messages, config.window_bytes)
 
     def _give(self, given: int, position: int) -> None:
@@ -51,12 +47,22 @@ class ReliableReceiver:
         self._given = given
         self._read_mark = given - config.window_messages + config.window_messages // 2
         self._position_mark = position - config.window_bytes + config.window_bytes // 2
-        self._credit_due = False
+        self._credit_lost = False
 
     @property
     def unread_messages(self) -> int:
         """How many messages `read` has ready."""
         return len(self._ready)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of all that is kept: to be read, waiting for an earlier one, or incomplete."""
+        return self._position - self._read_position
+
+    @property
+    def _read(self) -> int:
+        """How many messages need no room any more (rule 4)."""
+        return self._passed - len(self._ready)
 
     def _unwrap(self, id_: int, last: int) -> int:
         """The whole id, of which 24 bits are known.
@@ -83,6 +89,7 @@ class ReliableReceiver:
         if id_ == self._base and not self._waiting and not self._assemblies:  # mostly so: all at once
             self._hold(max(map(len, messages)), sum(map(len, messages)))
             self._ready.extend(messages)
+            self._passed += len(messages)
             self._base = id_ + len(messages)
             return
         for message in messages:
@@ -95,6 +102,7 @@ class ReliableReceiver:
         """A message that is new, or None in place of one that was given up."""
         if message is not None and (id_ == self._base or not self._ordered):
             self._ready.append(message)
+            self._passed += 1
             message = None
         if id_ != self._base:
             self._waiting[id_] = message
@@ -104,6 +112,7 @@ class ReliableReceiver:
             later = waiting.pop(base)
             if later is not None:
                 self._ready.append(later)
+                self._passed += 1
             base += 1
         self._base = base
 
@@ -114,7 +123,7 @@ class ReliableReceiver:
         if largest > self._config.max_message_size:
             most = self._config.max_message_size
             raise ProtocolError(f"a message of {largest} bytes on channel {self._channel}, which takes up to {most}")
-        self.held_bytes += size
+        self._position += size
         if self.held_bytes > self._config.window_bytes:
             raise ProtocolError(
                 f"more unread bytes on channel {self._channel} than its window of {self._config.window_bytes}"
@@ -153,9 +162,11 @@ class ReliableReceiver:
             return
         assembly = self._assemblies.pop(id_, None)
         if assembly is not None:
-            self.held_bytes -= assembly.size
+            self._position -= assembly.size
         self._arrived(id_, None)
-        self._consumed(skip.size)
+        self._passed += 1
+        self._position += skip.size
+        self._read_position += skip.size
 
     # --8<-- [start:read]
     def read(self) -> bytes | None:
@@ -163,27 +174,21 @@ class ReliableReceiver:
         if not self._ready:
             return None
         message = self._ready.popleft()
-        self.held_bytes -= len(message)
-        self._consumed(len(message))
+        self._read_position += len(message)  # what follows from it is worked out once per packet
         return message
-
-    def _consumed(self, size: int) -> None:
-        """Something needs no room any more: tell it, if it has become much (rule 5)."""
-        self._read += 1
-        self._read_position += size
-        mark = self._read_mark
-        if self._read_position >= self._position_mark or (self._read >= mark and self._base >= mark):  # rule 4
-            self._credit_due = True
 
     # --8<-- [end:read]
 
     def has_data(self) -> bool:
-        """Whether there is credit to be told."""
-        return self._credit_due
+        """Whether there is credit to be told: much has become free, or what was told was lost (rule 5)."""
+        if self._credit_lost or self._read_position >= self._position_mark:
+            return True
+        mark = self._read_mark
+        return self._base >= mark and self._read >= mark  # rule 4
 
     def fill(self, packet: PacketBuilder) -> None:
         """Tell the credit, if it is due and fits."""
-        if self._credit_due:
+        if self.has_data():
             given = min(self._read, self._base) + self._config.window_messages
             position = self._read_position + self._config.window_bytes
             token: Token = (self, CREDIT, 0, 1)
@@ -195,4 +200,4 @@ class ReliableReceiver:
 
     def on_lost(self, _what: int, _first: int, _count: int, /) -> None:
         """It may not."""
-        self._credit_due = True
+        self._credit_lost = True

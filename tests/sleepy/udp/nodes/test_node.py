@@ -22,6 +22,7 @@ from sleepy.udp.delivery.channels.config import ChannelConfig
 from sleepy.udp.nodes.batch import open_socket
 from sleepy.udp.nodes.node import DRAIN, GRAIN, LEAVING, Node
 from sleepy.udp.nodes.peer import Peer
+from sleepy.udp.nodes.plain_node import open_plain_node
 from sleepy.udp.nodes.secure_node import open_node
 from sleepy.udp.security.session import HandshakeTimeout, Refused, WrongKey, WrongPreSharedKey
 from tests.sleepy.udp.node_worlds import (
@@ -706,6 +707,30 @@ def test_what_is_sent_in_one_turn_shares_packets() -> None:
         await peer.close()
 
     play(world(), ("bob", bob(), echo), ("alice", node(), alice))
+
+
+async def test_an_answer_carries_the_acks_of_what_it_answers() -> None:
+    """Rule 1: who is woken by what has come answers in the same turn; no ack goes alone before."""
+    async with open_plain_node(("127.0.0.1", 0)) as here, open_plain_node(("127.0.0.1", 0)) as there:
+        peer = await here.connect(there.address)
+        other = await there.accept()
+
+        async def answer() -> None:
+            await other.receive()
+            for _ in range(60):
+                other.send_nowait(bytes(100))
+
+        answering = asyncio.ensure_future(answer())
+        await asyncio.sleep(0)
+        sent: list[bytes] = []
+        send = there._socket.send
+        there._socket.send = lambda datagrams, address: (sent.extend(datagrams), send(datagrams, address))[1]  # type: ignore[method-assign]
+        for _ in range(60):
+            peer.send_nowait(bytes(100))
+        for _ in range(60):
+            await peer.receive()
+        await answering
+        assert min(map(len, sent)) > 100
 
 
 def test_an_idle_node_sleeps_and_a_busy_one_does_not_spin() -> None:
