@@ -104,7 +104,7 @@ class Connection(Dialogue):
         self._config = config
         self.address = address
         self.next_wakeup = now
-        super().__init__(config.channels)
+        super().__init__(config.channels, config.block_memory)
         messages = self._messages
         self._exchange = PacketExchange(
             envelope, config, now=now, on_acked=messages.on_packet_acked, on_lost=messages.on_packet_lost, rtt=rtt

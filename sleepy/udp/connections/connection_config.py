@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sleepy.udp.connections.parameters import Parameters
+from sleepy.udp.delivery.block_memory import DEFAULT_MEMORY, LEAST_MEMORY, MOST_MEMORY
 from sleepy.udp.delivery.channels.config import ChannelConfig
 from sleepy.udp.delivery.chunks import CHANNELS
 from sleepy.udp.path.congestion.bbr import Bbr
@@ -26,6 +27,8 @@ class ConnectionConfig:
         keep_alive: After how many seconds of silence we ask the peer to speak; at most half of ``idle_timeout``.
         max_ack_delay: How long we may hold an ack back, in seconds.
         max_datagram: The largest datagram to send or take, in bytes; what the path carries is found out.
+        block_memory: How many bytes all blocks and streams to a peer may take, and as many all from it; how they share
+            them is in `sleepy.udp.delivery.block_memory`. By default a block that is alone has a window of 1 MiB.
         congestion: Makes the congestion control, once for each path to a peer.
         random_bytes: Where the challenges to new addresses come from.
 
@@ -38,6 +41,7 @@ class ConnectionConfig:
     keep_alive: float = 10.0
     max_ack_delay: float = 0.025
     max_datagram: int = LIMIT
+    block_memory: int = DEFAULT_MEMORY
     congestion: Callable[[], Controller] = Bbr
     random_bytes: Callable[[int], bytes] = field(default=os.urandom, repr=False)
 
@@ -55,6 +59,8 @@ class ConnectionConfig:
             raise ValueError(f"max_ack_delay is {self.max_ack_delay} s; choose from 0.001 to {MOST_ACK_DELAY}")
         if not BASE <= self.max_datagram <= LARGEST_DATAGRAM:
             raise ValueError(f"max_datagram is {self.max_datagram}; choose from {BASE} to {LARGEST_DATAGRAM}")
+        if not LEAST_MEMORY <= self.block_memory <= MOST_MEMORY:
+            raise ValueError(f"block_memory is {self.block_memory}; choose from {LEAST_MEMORY} to {MOST_MEMORY}")
 
     @property
     def declared(self) -> Parameters:

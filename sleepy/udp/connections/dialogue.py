@@ -10,6 +10,7 @@ from sleepy.udp.connections.connection_errors import ClosedLocally, ConnectionCl
 from sleepy.udp.connections.connection_events import Closed, Event
 from sleepy.udp.connections.ending import Ending, State
 from sleepy.udp.connections.news import News
+from sleepy.udp.delivery.block_memory import DEFAULT_MEMORY
 from sleepy.udp.delivery.blocks import OutgoingBlock, TooManyBlocks
 from sleepy.udp.delivery.channels.config import ChannelConfig, QueueFull
 from sleepy.udp.delivery.messages import BLOCK_PRIORITY, Messages
@@ -20,12 +21,13 @@ class Dialogue:
 
     Args:
         channels: The options of channel 0, 1, ...
+        block_memory: How many bytes blocks may take, in each direction.
     """
 
     __slots__ = ("_ending", "_messages", "_news", "_told")
 
-    def __init__(self, channels: Sequence[ChannelConfig]) -> None:
-        self._messages = Messages(channels)
+    def __init__(self, channels: Sequence[ChannelConfig], block_memory: int = DEFAULT_MEMORY) -> None:
+        self._messages = Messages(channels, block_memory)
         self._news = News(self._messages)
         self._ending = Ending()
         self._told = False  # that it is closed

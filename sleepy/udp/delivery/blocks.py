@@ -8,8 +8,9 @@ Rules:
 
 1. A block has a number, in the order of opening, never used again; a label, for the application; and a size, if it is
    known.
-2. The sender keeps what is not acked, `WINDOW` bytes at most, and takes no more until the earliest of it is acked. It
-   sends only what lies before the receiver's limit, which is what the reader took plus `WINDOW`.
+2. The sender keeps what is not acked, and takes no more than it has memory for. It sends only what lies before the
+   receiver's limit: at first `FIRST_WINDOW` bytes, then what the reader took plus what the receiver has memory for. How
+   blocks share memory is in `sleepy.udp.delivery.block_memory`.
 3. The receiver keeps what the reader has not taken. A reader who can store anywhere takes each part as it comes, in
    any order (a *sink*); another takes the bytes in order.
 4. *Open*, *end*, *cancel*, *stop* and credit are sent until they are acked, or do not matter any more.
@@ -17,9 +18,15 @@ Rules:
    may ever arrive. *Stop* with code 0 says that all was taken: then only is a block finished for its sender.
 6. At most `MAX_BLOCKS` blocks are open in each direction; one is open until it is finished or given up, and the other
    side knows. What comes for a block that is not open any more is ignored.
+7. Parts are counted in units of a few bytes. A unit is new, under way, to be sent again, or acked. Lost means to be sent
+   again, and goes first; acked is for ever, also if it comes late. How much goes into one packet depends on the room that
+   it has, so a part may be sent again in other pieces.
+8. A source or a sink is the program's, and may fail. Then its block is given up, with code `FAILED`; the error is kept for
+   the program, the peer is not told what it was, and nothing else suffers.
 
-Memory for one peer: in each direction `MAX_BLOCKS` windows at most. Of what a hostile peer sends in the smallest parts,
-out of order, Python's objects take about four times that. What was read is only counted.
+Memory for one peer: in each direction the budget of `sleepy.udp.delivery.block_memory`, and what sources gave last. Of what
+a hostile peer sends in the smallest parts, out of order, Python's objects take about four times that. What was read is only
+counted.
 
 Source: QUIC's streams (RFC 9000, sections 2 to 4), with yojimbo's name; there a block is 256 KiB at most, and one at
 a time.
@@ -30,6 +37,15 @@ from enum import Enum
 from typing import Final
 
 from sleepy.errors import SleepyError
+from sleepy.udp.delivery.block_memory import (
+    DEFAULT_MEMORY,
+    FIRST_WINDOW,
+    LEAST_MEMORY,
+    MAX_BLOCKS,
+    MOST_MEMORY,
+    BlockMemory,
+    Share,
+)
 from sleepy.udp.delivery.chunks import (
     BLOCK_CANCEL,
     BLOCK_DATA,
@@ -39,18 +55,20 @@ from sleepy.udp.delivery.chunks import (
     UNIT,
     BlockCancel,
     BlockCredit,
-    BlockData,
     BlockEnd,
     BlockOpen,
     BlockStop,
     ProtocolError,
+    write_varint,
 )
 from sleepy.udp.delivery.payload import PacketBuilder
-from sleepy.udp.delivery.slices import LEAST_PIECE, first_run, span, units
+from sleepy.udp.delivery.ranges import Ranges
+from sleepy.udp.delivery.slices import LEAST_PIECE, units
 
-WINDOW: Final = 1 << 20  # bytes; fills 20 Mbit/s at a round trip of 100 ms though 2 % are lost
-WINDOW_UNITS: Final = WINDOW // UNIT
-MAX_BLOCKS: Final = 16
+__all__ = ["FAILED", "MAX_BLOCKS", "WINDOW", "BlockState", "OutgoingBlock", "OutgoingBlocks", "TooManyBlocks"]
+
+WINDOW: Final = FIRST_WINDOW + (DEFAULT_MEMORY - LEAST_MEMORY) // 2  # bytes for a block that is alone, by default
+FAILED: Final = 2  # the code of a block whose source or sink failed (rule 8)
 DATA_HEADER: Final = 16  # bytes at most
 
 
@@ -68,7 +86,7 @@ class TooManyBlocks(SleepyError):
 
 
 class OutgoingBlock:
-    """A block that we send.
+    """A block that we send; `OutgoingBlocks.open` makes these.
 
     Attributes:
         number: Its number.
@@ -77,39 +95,75 @@ class OutgoingBlock:
         state: How far it is.
         code: Why it was given up: what the application said.
         reason: The same, for people.
+        error: What its source raised, if that is why it was given up (rule 8).
         acked: How many bytes, from the first on, have arrived: the progress.
+        settled: Whether nothing about it is to be sent or acked any more.
     """
 
-    def __init__(self, number: int, label: bytes, size: int | None, source: Iterator[bytes] | None) -> None:
+    __slots__ = (
+        "_again",
+        "_announced",
+        "_arrived",
+        "_base",
+        "_buffer",
+        "_due",
+        "_ended",
+        "_head",
+        "_left",
+        "_limit",
+        "_next",
+        "_ready",
+        "_share",
+        "_source",
+        "_written",
+        "acked",
+        "code",
+        "error",
+        "label",
+        "number",
+        "reason",
+        "settled",
+        "size",
+        "state",
+    )
+
+    def __init__(
+        self, number: int, label: bytes, size: int | None, source: Iterator[bytes] | None, memory: BlockMemory
+    ) -> None:
         self.number = number
         self.label = label
         self.size = size
         self.state = BlockState.OPEN
         self.code = 0
         self.reason = ""
+        self.error: Exception | None = None
         self.acked = 0
+        self.settled = False
         self._announced = size
         self._source = source
-        self._left = b""  # of the source's last item
+        self._left = memoryview(b"")  # of the source's last item
+        self._share = Share(memory)
+        self._head = bytes([BLOCK_DATA]) + write_varint(number)
         self._buffer = bytearray()  # from _base on
-        self._base = 0  # the first unit that is not acked
-        self._todo = 0  # of units from _base on (rule 2)
-        self._open = 0  # those not acked
         self._written = 0  # bytes
-        self._limit = WINDOW_UNITS
+        self._base = 0  # the first unit that is not acked
+        self._arrived = Ranges()  # units behind it that are
+        self._again = Ranges()  # units that were lost
+        self._next = 0  # the first unit that was never sent
+        self._ready = 0  # the first unit that is not there yet; the last one, if it is not full, is when the block ends
+        self._limit = FIRST_WINDOW // UNIT
         self._ended = False
         self._due: set[int] = {BLOCK_OPEN}
-        self.settled = False  # nothing about it is to be sent or acked any more
 
     @property
     def room(self) -> int:
         """How many bytes `write` takes now."""
         if self._ended or self.state is not BlockState.OPEN:
             return 0
-        return WINDOW - len(self._buffer)
+        return max(0, self._share.most - len(self._buffer))
 
     # --8<-- [start:write]
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Add bytes.
 
         Raises:
@@ -119,15 +173,10 @@ class OutgoingBlock:
             raise ValueError(f"{len(data)} bytes for block {self.number}, which has room for {self.room}")
         if self._announced is not None and self._written + len(data) > self._announced:
             raise ValueError(f"block {self.number} was announced with {self._announced} bytes; these are more")
-        before = self._written // UNIT  # a last unit that is not full is not sent before it is, or the block ends
         self._buffer += data
+        self._share.hold(len(self._buffer))
         self._written += len(data)
-        self._add_units(before, self._written // UNIT)
-
-    def _add_units(self, before: int, after: int) -> None:
-        new = span(before - self._base, after - before)
-        self._todo |= new
-        self._open |= new
+        self._ready = self._written // UNIT
 
     def end(self) -> None:
         """Say that no more comes.
@@ -135,12 +184,12 @@ class OutgoingBlock:
         Raises:
             ValueError: Fewer bytes were written than were announced.
         """
-        if self._announced not in {None, self._written}:
+        if self._announced is not None and self._announced != self._written:
             raise ValueError(f"block {self.number} was announced with {self._announced} bytes; it has {self._written}")
         if not self._ended:
             self._ended = True
             self.size = self._written
-            self._add_units(self._written // UNIT, units(self._written))
+            self._ready = units(self._written)
             self._due.add(BLOCK_END)
 
     # --8<-- [end:write]
@@ -153,56 +202,67 @@ class OutgoingBlock:
 
     def _leave(self, state: BlockState, code: int, reason: str) -> None:
         self.state, self.code, self.reason = state, code, reason
-        self._todo = self._open = 0
+        self._again = Ranges()
+        self._next = self._ready = self._base
         self._buffer = bytearray()
+        self._share.hold(0)
         self._due.clear()
-        self._source, self._left = None, b""
+        self._source, self._left = None, memoryview(b"")
 
-    def _pull(self) -> None:
-        """Take from the source what there is room for, when it is worth it: what does not fit is copied each time."""
-        while self._source is not None and (room := self.room) >= WINDOW // 8:
-            if not self._left:
-                item = next(self._source, None)
-                if item is None:
-                    self._source = None
-                    self.end()
-                    return
-                self._left = item
-            self.write(self._left[:room])
-            self._left = self._left[room:]
-
-    def _sendable(self, most: int) -> tuple[int, int]:
-        """The first units to be sent that lie before the limit, at most so many: the first one, and how many."""
-        if not self._todo:
-            return 0, 0
-        first, count = first_run(self._todo, most)
-        return first, max(0, min(count, self._limit - self._base - first))
+    def _pull(self, source: Iterator[bytes]) -> None:
+        """Take from the source what there is room for, when it is worth it."""
+        try:
+            while self._source is not None and (room := self.room) >= self._share.most // 8:
+                if not self._left:
+                    item = next(source, None)
+                    if item is None:
+                        self._source = None
+                        self.end()
+                        return
+                    self._left = memoryview(item).cast("B")
+                self.write(self._left[:room])
+                self._left = self._left[room:]
+        except Exception as error:  # noqa: BLE001  # it may raise anything, and give anything (rule 8)
+            self.cancel(FAILED, "its source failed")
+            self.error = error
 
     def has_data(self) -> bool:
         """Whether there is something to be sent."""
-        self._pull()
-        return bool(self._due) or self._sendable(1)[1] > 0
+        if self._source is not None:
+            self._pull(self._source)
+        return len(self._again) > 0 or self._next < min(self._ready, self._limit) or len(self._due) > 0
 
     # --8<-- [start:fill]
     def fill(self, packet: PacketBuilder, budget: int) -> None:
         """Put parts into a packet, until ``budget`` bytes are used (the last may use more) or nothing else fits."""
         enough = packet.room - budget
-        for what in sorted(self._due):
-            if packet.add(self._control(what), (self, what, 0, 0)):
-                self._due.discard(what)
-        while packet.room > enough:
-            room = max(0, packet.room - DATA_HEADER)
-            first, count = self._sendable(room // UNIT + 1)
-            if not count:
-                return
-            if min(count * UNIT, len(self._buffer) - first * UNIT) > room:
-                count = room // UNIT
-                if count * UNIT < LEAST_PIECE:
-                    return
-            data = bytes(self._buffer[first * UNIT : (first + count) * UNIT])
-            unit = self._base + first
-            packet.add(BlockData(self.number, unit, data).encode(), (self, BLOCK_DATA, unit, count))
-            self._todo ^= span(first, count)
+        if self._due:
+            for what in sorted(self._due):
+                if packet.add(self._control(what), (self, what, 0, 0)):
+                    self._due.discard(what)
+        while packet.room > enough and self._fill_part(packet):
+            pass
+
+    def _fill_part(self, packet: PacketBuilder) -> bool:
+        """Put in the part that is to be sent next; whether there was one, and room that is worth it (rule 7)."""
+        again = len(self._again) > 0
+        first, end = self._again.lowest if again else (self._next, min(self._ready, self._limit))
+        room = packet.room - DATA_HEADER
+        start = (first - self._base) * UNIT
+        if min((end - first) * UNIT, len(self._buffer) - start) > room:
+            if room < LEAST_PIECE:
+                return False
+            end = first + room // UNIT
+        if first >= end:
+            return False
+        size = min((end - first) * UNIT, len(self._buffer) - start)
+        header = self._head + write_varint(first) + write_varint(size)
+        packet.add(header + self._buffer[start : start + size], (self, BLOCK_DATA, first, end - first))
+        if again:
+            self._again.discard(first, end)
+        else:
+            self._next = end
+        return True
 
     # --8<-- [end:fill]
 
@@ -214,6 +274,7 @@ class OutgoingBlock:
             return opened
         return opened + BlockCancel(self.number, self.code, self.reason).encode()  # or nobody knows what was given up
 
+    # --8<-- [start:acked]
     def on_acked(self, what: int, first: int, count: int, /) -> None:
         """A part arrived."""
         if what == BLOCK_CANCEL:
@@ -221,26 +282,30 @@ class OutgoingBlock:
         if what != BLOCK_DATA or self.state is not BlockState.OPEN:
             self._due.discard(what)
             return
-        below = max(0, self._base - first)
-        self._open &= ~span(first + below - self._base, max(0, count - below))
-        self._todo &= self._open
-        ready = self._written // UNIT if not self._ended else units(self._written)
-        acked = first_run(self._open, 1)[0] if self._open else ready - self._base
-        if acked:
-            del self._buffer[: acked * UNIT]
-            self._base += acked
-            self._open >>= acked
-            self._todo >>= acked
-            self.acked = min(self._base * UNIT, self._written)
+        end = first + count
+        if self._again:
+            self._again.discard(first, end)
+        if first > self._base:
+            self._arrived.add(first, end)
+        elif end > self._base:
+            end = self._arrived.pop_up_to(end) if self._arrived else end
+            del self._buffer[: (end - self._base) * UNIT]
+            self._share.hold(len(self._buffer))
+            self._base = end
+            self.acked = min(end * UNIT, self._written)
 
     def on_lost(self, what: int, first: int, count: int, /) -> None:
-        """A part did not arrive: send it again, if it still matters (rule 4)."""
+        """A part did not arrive: send it again, if it still matters (rules 4 and 7)."""
         if what != BLOCK_DATA:
             if (what == BLOCK_CANCEL) == (self.state is BlockState.CANCELLED) and self.state in _SPEAKING:
                 self._due.add(what)
             return
-        below = max(0, self._base - first)
-        self._todo |= span(first + below - self._base, max(0, count - below)) & self._open
+        end = first + count
+        if self.state is BlockState.OPEN and end > self._base:
+            for gap in self._arrived.missing(max(first, self._base), end):
+                self._again.add(*gap)
+
+    # --8<-- [end:acked]
 
     def on_credit(self, limit: int) -> None:
         """The receiver has taken something.
@@ -248,7 +313,7 @@ class OutgoingBlock:
         Raises:
             ProtocolError: It claims to have taken more than was sent.
         """
-        if limit > units(self._written) + WINDOW_UNITS:
+        if limit > units(self._written) + MOST_MEMORY // UNIT:
             raise ProtocolError(
                 f"credit up to unit {limit} of block {self.number}, of which {self._written} bytes were sent"
             )
@@ -273,10 +338,15 @@ _SPEAKING: Final = {BlockState.OPEN, BlockState.CANCELLED}
 
 
 class OutgoingBlocks:
-    """All blocks that we send to one peer."""
+    """All blocks that we send to one peer.
 
-    def __init__(self) -> None:
+    Args:
+        memory: How many bytes they may take together; see `sleepy.udp.delivery.block_memory`.
+    """
+
+    def __init__(self, memory: int = DEFAULT_MEMORY) -> None:
         self.blocks: dict[int, OutgoingBlock] = {}
+        self._memory = BlockMemory(memory)
         self._next = 0
 
     @property
@@ -295,7 +365,7 @@ class OutgoingBlocks:
             raise ValueError(f"a label of {len(label)} bytes; at most {MAX_TEXT} fit")
         if not self.can_open:
             raise TooManyBlocks(f"{len(self.blocks)} blocks are being sent to this peer; at most {MAX_BLOCKS} may be")
-        block = self.blocks[self._next] = OutgoingBlock(self._next, label, size, source)
+        block = self.blocks[self._next] = OutgoingBlock(self._next, label, size, source, self._memory)
         self._next += 1
         return block
 

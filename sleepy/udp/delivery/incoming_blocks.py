@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from math import inf
-from typing import Final
+from typing import Final, TypeAlias
 
-from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW_UNITS, BlockState
+from sleepy.udp.delivery.block_memory import DEFAULT_MEMORY, FIRST_WINDOW, MAX_BLOCKS, BlockMemory, Share
+from sleepy.udp.delivery.blocks import FAILED, BlockState
 from sleepy.udp.delivery.chunks import (
     BLOCK_CREDIT,
     BLOCK_STOP,
@@ -18,13 +19,16 @@ from sleepy.udp.delivery.chunks import (
     ProtocolError,
 )
 from sleepy.udp.delivery.payload import PacketBuilder
-from sleepy.udp.delivery.slices import first_run, span, units
+from sleepy.udp.delivery.ranges import Ranges
+from sleepy.udp.delivery.slices import units
 
 MAX_SETTLING: Final = 1024  # blocks whose sender does not say that it knows that they are over
 
+Sink: TypeAlias = Callable[[int, bytes], object]
+
 
 class IncomingBlock:
-    """A block that we receive.
+    """A block that we receive; `IncomingBlocks` makes these.
 
     Attributes:
         number: Its number.
@@ -33,27 +37,53 @@ class IncomingBlock:
         state: How far it is. Finished means that all was taken.
         code: Why it was given up: what the application said.
         reason: The same, for people.
+        error: What the sink raised, if that is why it was given up (rule 8).
+        settled: Whether the sender knows that it is over.
         arrived: How many bytes, from the first on, have arrived without a gap: the progress.
     """
 
-    def __init__(self, number: int) -> None:
+    __slots__ = (
+        "_base",
+        "_beyond",
+        "_due",
+        "_ended",
+        "_furthest",
+        "_given",
+        "_parts",
+        "_share",
+        "_sink",
+        "_taken",
+        "_touched",
+        "code",
+        "error",
+        "label",
+        "number",
+        "reason",
+        "settled",
+        "size",
+        "state",
+    )
+
+    def __init__(self, number: int, memory: BlockMemory) -> None:
         self.number = number
         self.label: bytes | None = None
         self.size: int | None = None
         self.state = BlockState.OPEN
         self.code = 0
         self.reason = ""
-        self._sink: Callable[[int, bytes], object] | None = None
+        self.error: Exception | None = None
+        self.settled = False
+        self._share = Share(memory)
+        self._sink: Sink | None = None
         self._touched = False  # whether the application asked for it: an empty block too is finished only then
         self._ended = False
         self._base = 0  # the first unit that is missing
-        self._have = 0  # units that came, from _base on
+        self._beyond = Ranges()  # units behind it that came
         self._furthest = 0  # bytes
         self._parts: dict[int, bytes] = {}  # by unit: what was not taken
         self._taken = 0  # the first unit that was not taken
-        self._given = WINDOW_UNITS
+        self._given = FIRST_WINDOW // UNIT  # the first unit that may not be sent
         self._due: set[int] = set()
-        self.settled = False  # the sender knows that it is over
 
     @property
     def arrived(self) -> int:
@@ -92,36 +122,41 @@ class IncomingBlock:
         if (len(data) % UNIT and end != self.size) or self._furthest > (self.size or self._furthest):
             raise ProtocolError(f"block {self.number} is cut at {end}, which is neither a cut nor the end")
         self._furthest = max(self._furthest, end)
-        below = max(0, self._base - unit)
-        new = span(unit + below - self._base, max(0, count - below)) & ~self._have
-        self._have |= new
-        while new:
-            first, run = first_run(new, count)
-            new &= ~span(first, run)
-            at = self._base + first
-            part = data[(at - unit) * UNIT : (at - unit + run) * UNIT]
-            if self._sink is None:
-                self._parts[at] = part
+        if unit == self._base and not self._beyond:  # the usual case, and the whole of it is new
+            self._base = unit + count
+            self._keep(unit, data)
+        else:
+            for first, stop in self._beyond.missing(max(unit, self._base), unit + count):
+                self._keep(first, data[(first - unit) * UNIT : (stop - unit) * UNIT])
+            if unit > self._base:
+                self._beyond.add(unit, unit + count)
             else:
-                self._sink(at * UNIT, part)
-        self._advance()
+                self._base = self._beyond.pop_up_to(max(self._base, unit + count))
+        if self._sink is not None:
+            self._take_up_to(self._base)
+        if self._ended:
+            self._check_finished()
 
     # --8<-- [end:data]
 
-    def _advance(self) -> None:
-        came = first_run(~self._have, 1)[0]
-        self._base += came
-        self._have >>= came
-        if self._sink is not None:
-            self._take_up_to(self._base)
-        self._check_finished()
+    def _keep(self, unit: int, part: bytes) -> None:
+        """Give a part to the sink, or keep it for the reader."""
+        if self._sink is None:
+            if self.state is BlockState.OPEN:
+                self._parts[unit] = part
+            return
+        try:
+            self._sink(unit * UNIT, part)
+        except Exception as error:  # noqa: BLE001  # it may raise anything (rule 8)
+            self.stop(FAILED, "its sink failed")
+            self.error = error
 
-    def into(self, sink: Callable[[int, bytes], object]) -> None:
-        """Hand each part on as it comes, in any order: the offset in bytes, and the part."""
+    def into(self, sink: Sink) -> None:
+        """Hand each part on as it comes, in any order: the offset in bytes, and the part. It may raise (rule 8)."""
         self._sink, self._touched = sink, True
         parts, self._parts = self._parts, {}
         for unit, part in parts.items():
-            sink(unit * UNIT, part)
+            self._keep(unit, part)
         self._take_up_to(self._base)
         self._check_finished()
 
@@ -138,9 +173,9 @@ class IncomingBlock:
         return b"".join(parts)
 
     def _take_up_to(self, unit: int) -> None:
-        """Credit is due when half of the window is free (rule 2)."""
+        """Credit is due when half of what the block may have is free (rule 2)."""
         self._taken = unit
-        if self.state is BlockState.OPEN and unit + WINDOW_UNITS - self._given >= WINDOW_UNITS // 2:
+        if self.state is BlockState.OPEN and 2 * (self._given - unit) * UNIT <= self._share.most:
             self._due.add(BLOCK_CREDIT)
 
     def _check_finished(self) -> None:
@@ -168,6 +203,7 @@ class IncomingBlock:
             if state is not BlockState.FINISHED:
                 self._parts.clear()
             self._sink = None
+            self._share.hold(0)
             self._due = {BLOCK_STOP}
 
     def has_data(self) -> bool:
@@ -177,12 +213,15 @@ class IncomingBlock:
     def fill(self, packet: PacketBuilder) -> None:
         """Tell what is due."""
         for what in sorted(self._due):
-            limit = self._taken + WINDOW_UNITS
-            credit = BlockCredit(self.number, limit)
-            chunk = BlockStop(self.number, self.code, self.reason) if what == BLOCK_STOP else credit
-            if packet.add(chunk.encode(), (self, what, 0, 0)):
+            if what == BLOCK_STOP:
+                if packet.add(BlockStop(self.number, self.code, self.reason).encode(), (self, what, 0, 0)):
+                    self._due.discard(what)
+                continue
+            limit = max(self._given, self._taken + self._share.most // UNIT)
+            if packet.add(BlockCredit(self.number, limit).encode(), (self, what, 0, 0)):
                 self._due.discard(what)
-                self._given = max(self._given, limit)
+                self._given = limit
+                self._share.hold((limit - self._taken) * UNIT)
 
     def on_acked(self, what: int, _first: int, _count: int, /) -> None:
         """The sender heard it."""
@@ -197,11 +236,15 @@ class IncomingBlock:
 class IncomingBlocks:
     """All blocks that we receive from one peer.
 
+    Args:
+        memory: How many bytes they may take together; see `sleepy.udp.delivery.block_memory`.
+
     Attributes:
         blocks: Those that are open.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, memory: int = DEFAULT_MEMORY) -> None:
+        self._memory = BlockMemory(memory)
         self.blocks: dict[int, IncomingBlock] = {}
         self._unseen: set[int] = set()  # earlier than the newest, and nothing of them came yet
         self._next = 0
@@ -223,7 +266,7 @@ class IncomingBlocks:
             self._next = number + 1
         if number in self._unseen:
             self._unseen.discard(number)
-            self.blocks[number] = IncomingBlock(number)
+            self.blocks[number] = IncomingBlock(number, self._memory)
         if len(self.blocks) + len(self._unseen) > MAX_BLOCKS or len(self._settling) > MAX_SETTLING:  # rule 6
             raise ProtocolError(f"more than {MAX_BLOCKS} blocks open at once, or {MAX_SETTLING} whose end is not acked")
         block = self.blocks.get(number)

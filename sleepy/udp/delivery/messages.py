@@ -12,14 +12,15 @@ Rules:
 3. A payload has no effect unless all of it can be read. What can be read and breaks a channel's or a block's rules is
    a `ProtocolError` too, but what came before it stands. Either way the connection should be closed.
 
-Memory for one peer: the sums of what `ChannelConfig` and `sleepy.udp.delivery.blocks` state, in both directions. Packets
-under way are kept by others; their tokens are about 100 bytes for each chunk.
+Memory for one peer: the sums of what `ChannelConfig` and `sleepy.udp.delivery.block_memory` state, in both directions.
+Packets under way are kept by others; their tokens are about 100 bytes for each chunk.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Final
 
+from sleepy.udp.delivery.block_memory import DEFAULT_MEMORY
 from sleepy.udp.delivery.blocks import OutgoingBlock, OutgoingBlocks
 from sleepy.udp.delivery.channels.config import ChannelConfig
 from sleepy.udp.delivery.channels.reliable_receiver import ReliableReceiver
@@ -55,6 +56,7 @@ class Messages:
 
     Args:
         channels: The options of channel 0, 1, ...; the same on both sides.
+        block_memory: How many bytes blocks may take, in each direction.
 
     Attributes:
         peer_close: What the peer said when it left; None as long as it has not.
@@ -64,6 +66,7 @@ class Messages:
     """
 
     __slots__ = (
+        "_block_memory",
         "_configs",
         "_incoming",
         "_outgoing",
@@ -74,10 +77,13 @@ class Messages:
         "peer_close",
     )
 
-    def __init__(self, channels: Sequence[ChannelConfig] = DEFAULT_CHANNELS) -> None:
+    def __init__(
+        self, channels: Sequence[ChannelConfig] = DEFAULT_CHANNELS, block_memory: int = DEFAULT_MEMORY
+    ) -> None:
         if not 1 <= len(channels) <= CHANNELS:
             raise ValueError(f"{len(channels)} channels; a connection has 1 to {CHANNELS}")
         self._configs = tuple(channels)
+        self._block_memory = block_memory
         self._senders: dict[int, ReliableSender | UnreliableSender] = {}
         self._receivers: dict[int, ReliableReceiver | UnreliableReceiver] = {}
         self._scheduler = Scheduler()
@@ -128,7 +134,7 @@ class Messages:
     ) -> OutgoingBlock:
         """Begin a block; see `OutgoingBlocks.open` for what it takes and raises."""
         if self._outgoing is None:
-            self._outgoing = OutgoingBlocks()
+            self._outgoing = OutgoingBlocks(self._block_memory)
         block = self._outgoing.open(label, size, source)
         self._scheduler.add(block, priority)
         return block
@@ -248,7 +254,7 @@ class Messages:
             self._outgoing.receive(chunk)
         elif not isinstance(chunk, Ping | Pad | Run):
             if self._incoming is None:
-                self._incoming = IncomingBlocks()
+                self._incoming = IncomingBlocks(self._block_memory)
             self._incoming.receive(chunk)
 
     def _receiver(self, channel: int) -> ReliableReceiver | UnreliableReceiver:

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from sleepy.udp.connections.connection import Connection
 from sleepy.udp.connections.connection_config import ConnectionConfig
 from sleepy.udp.connections.parameters import Parameters
+from sleepy.udp.connections.plain import PlainPackets
+from sleepy.udp.delivery.block_memory import FIRST_WINDOW, LEAST_MEMORY
 from sleepy.udp.delivery.channels.config import ChannelConfig
 
 
@@ -21,11 +24,19 @@ from sleepy.udp.delivery.channels.config import ChannelConfig
         ({"max_ack_delay": 0.6}, "max_ack_delay is 0.6"),
         ({"max_datagram": 1199}, "max_datagram is 1199"),
         ({"max_datagram": 9001}, "max_datagram is 9001"),
+        ({"block_memory": (1 << 20) - 1}, "block_memory is 1048575"),
+        ({"block_memory": (1 << 30) + 1}, "block_memory is 1073741825"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, Any], what: str) -> None:
     with pytest.raises(ValueError, match=what):
         ConnectionConfig(**options)
+
+
+@pytest.mark.parametrize("memory", [LEAST_MEMORY, 16 << 20])
+def test_blocks_get_the_memory_that_they_may_have(memory: int) -> None:
+    connection = Connection(PlainPackets(), ("host", 1), ConnectionConfig(block_memory=memory), now=0.0)
+    assert connection.open_block().room == FIRST_WINDOW + (memory - LEAST_MEMORY) // 2
 
 
 def test_parameters_are_what_is_declared() -> None:

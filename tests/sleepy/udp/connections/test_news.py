@@ -52,7 +52,7 @@ def test_room_is_told_when_there_is_enough() -> None:
 def test_a_block_is_watched_until_it_is_over() -> None:
     pipe = ends()
     ours, theirs = News(pipe.a), News(pipe.b)
-    block = pipe.a.open_block(source=iter([bytes(100_000)]))
+    block = pipe.a.open_block(source=iter([bytes(60_000)]))
     ours.watch(block)
     pipe.settle()
     ours.stale = theirs.stale = True

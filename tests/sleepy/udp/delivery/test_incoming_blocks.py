@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW, WINDOW_UNITS
+from sleepy.udp.delivery.block_memory import FIRST_WINDOW
+from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW
 from sleepy.udp.delivery.chunks import BlockCancel, BlockData, BlockEnd, BlockOpen, ProtocolError
 from sleepy.udp.delivery.incoming_blocks import IncomingBlocks
 from sleepy.udp.delivery.payload import PacketBuilder
@@ -15,7 +16,7 @@ UNIT = bytes(32)
 @pytest.mark.parametrize(
     "chunks",
     [
-        [BlockData(0, WINDOW_UNITS, UNIT)],  # beyond the limit
+        [BlockData(0, FIRST_WINDOW // 32, UNIT)],  # beyond the limit
         [BlockData(0, 0, bytes(33)), BlockData(0, 2, UNIT)],  # behind the end
         [BlockData(0, 2, UNIT), BlockData(0, 0, bytes(33))],
         [BlockEnd(0, 32), BlockData(0, 0, bytes(33))],
@@ -68,7 +69,7 @@ def test_a_reader_takes_no_more_than_it_asked_for_and_a_packet() -> None:
 block_numbers = st.integers(0, 3)
 chunks = st.one_of(
     st.builds(BlockOpen, block_numbers, st.one_of(st.none(), st.integers(0, 2 * WINDOW)), st.binary(max_size=8)),
-    st.builds(BlockData, block_numbers, st.integers(0, WINDOW_UNITS), st.integers(1, 1100).map(bytes)),
+    st.builds(BlockData, block_numbers, st.integers(0, FIRST_WINDOW // 32), st.integers(1, 1100).map(bytes)),
     st.builds(BlockData, block_numbers, st.integers(0, 20), st.integers(1, 30).map(lambda units: bytes(units * 32))),
     st.builds(BlockEnd, block_numbers, st.integers(0, 2 * WINDOW)),
     st.builds(BlockCancel, block_numbers, st.integers(0, 5), st.just("")),
@@ -91,7 +92,7 @@ def test_hostile_blocks_end_in_one_error_and_keep_no_more_than_their_windows(
             if reading:
                 block.read()
             assert sum(map(len, block._parts.values())) <= WINDOW
-            assert block._have.bit_length() <= WINDOW_UNITS
+            assert all(end * 32 <= 2 * WINDOW for end in block._beyond._ends)
         if incoming.has_data():
             incoming.fill(PacketBuilder(1162))
 
