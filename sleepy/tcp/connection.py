@@ -45,8 +45,11 @@ class Owner(Protocol[M]):
         ...
 
 
-class Connection(asyncio.Protocol, Generic[M]):
+class Connection(Generic[M]):
     """A connection and its reader.
+
+    It has the methods of `asyncio.Protocol`, by which event loops know a protocol, and not the class, which no class that
+    mypyc compiles can inherit. `protocol` is the same object for type checkers, who ask for the class.
 
     Args:
         owner: Hears of messages and of the end.
@@ -76,6 +79,11 @@ class Connection(asyncio.Protocol, Generic[M]):
         self._writable = asyncio.Event()
         self._writable.set()
         self._gone = asyncio.Event()
+
+    @property
+    def protocol(self) -> asyncio.Protocol:
+        """Itself, as what an event loop takes."""
+        return cast("asyncio.Protocol", self)
 
     @property
     def transport(self) -> asyncio.Transport:

@@ -64,7 +64,7 @@ class Histogram:
         return self.longest
 
 
-@dataclass(slots=True)
+@dataclass
 class Metrics:
     """What one client has done since it was made.
 

@@ -17,7 +17,7 @@ import asyncio
 import itertools
 import math
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Generic, Self, Unpack, cast
 
@@ -31,7 +31,7 @@ from sleepy.tcp.http.http1 import Http1
 from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response, plain_get
 from sleepy.tcp.metrics import Metrics
 from sleepy.tcp.options import PeerOptions, check, dialer_for
-from sleepy.tcp.streams import IncomingBody
+from sleepy.tcp.streams import IncomingBody, streamed
 from sleepy.tcp.traced_connection import TracedConnection, connection_for
 
 _GO_AHEAD = 1.0  # seconds to wait for a 100 (Continue) that may never come (RFC 9110, section 10.1.1)
@@ -140,10 +140,9 @@ class PeerClient(Generic[Q, A]):
 
     # --8<-- [end:do]
 
-    @asynccontextmanager
-    async def stream(
+    def stream(
         self: "PeerClient[Request, Response]", request: Request, *, timeout: float | None = None
-    ) -> AsyncGenerator[Response, None]:
+    ) -> AbstractAsyncContextManager[Response]:
         """Send a request; enter with its answer as soon as its head is there, and its body as ``response.stream``.
 
         The deadline holds until the last byte of the body. On leaving, what was not read of it is thrown away.
@@ -151,20 +150,20 @@ class PeerClient(Generic[Q, A]):
         Raises:
             Exception: What `do` raises; in the middle of the body, by way of ``response.stream``.
         """
+        return streamed(partial(self._open, request, timeout))
+
+    async def _open(self, request: Q, timeout: float | None) -> Exchange[Q, A]:
+        """Send a request and wait for the head of its answer."""
         exchange = self._begin(request, timeout, streamed=True)
         try:
             self._submit(exchange, exchange.asked_at)
-            response = await exchange.answer
+            answer = await exchange.answer
         except BaseException as error:
             self._give_up(exchange, error)
             raise
         if self._trace is not None:
-            self._trace("request.done", id=exchange.id, **self._codec.facts(response))
-        try:
-            yield response
-        finally:
-            if exchange.body is not None:
-                exchange.body.close()
+            self._trace("request.done", id=exchange.id, **self._codec.facts(answer))
+        return exchange
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds."""

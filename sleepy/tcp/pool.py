@@ -43,7 +43,7 @@ W = TypeVar("W")  # a caller in line
 PoolStrategy = Literal["lifo", "fifo"]
 
 
-@dataclass(slots=True)
+@dataclass
 class Orders(Generic[C, W]):
     """What the pool wants done now.
 

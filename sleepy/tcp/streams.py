@@ -12,9 +12,14 @@ The connection brings pieces as they come, the program takes them as it likes. T
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from sleepy.tcp.codec import A, Q
+    from sleepy.tcp.exchange import Exchange
 
 HIGH_WATER = 262144  # bytes
 DRAIN = 65536  # bytes of an unwanted body that are read and thrown away to save the connection
@@ -134,3 +139,14 @@ class IncomingBody:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+@asynccontextmanager
+async def streamed(begin: "Callable[[], Awaitable[Exchange[Q, A]]]") -> "AsyncGenerator[A, None]":
+    """Enter with the answer of an exchange; on leaving, what was not read of its body is thrown away."""
+    exchange = await begin()
+    try:
+        yield exchange.answer.result()
+    finally:
+        if exchange.body is not None:
+            exchange.body.close()

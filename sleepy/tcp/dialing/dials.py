@@ -7,7 +7,7 @@ be his task that dials. What comes of it, a connection or an error, is told once
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.dialing.dialer import Dialer, Phase
@@ -74,7 +74,8 @@ class Dials:
                 self._trace("connection.dialing", connection=number, phase=phase)
 
         try:
-            connection = await self._dialer.dial(factory, progress=progress)
+            protocol = await self._dialer.dial(lambda: factory().protocol, progress=progress)
+            connection = cast("Connection[A]", protocol)
             if connection.closing:
                 raise ConnectionClosed("the peer closed the connection as soon as it was made")  # noqa: TRY301 -- it failed
         except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits to hear of it

@@ -17,7 +17,7 @@ What is sent must be readable in one way only, by the strictest and by the laxes
    9.3). It knows no chunks: there, a body of unknown length ends with the connection.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import AsyncGenerator, Callable
 from email.utils import formatdate
 from functools import lru_cache
 
@@ -26,24 +26,10 @@ from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.http.content_coding import ACCEPT_ENCODING
 from sleepy.tcp.http.http1_reader import RequestReader, ResponseReader
 from sleepy.tcp.http.messages import Headers, Request, Response
+from sleepy.tcp.http.outgoing_body import as_it_is, in_one_piece, in_pieces, told_length
 from sleepy.trace import Value
 
 _NO_BODY_MEANT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 8.6: no length if there is none
-
-# RFC 9110, section 6.5.1: what is needed to read a message, or to decide about it, comes before its body.
-_NOT_BEHIND = frozenset(
-    {
-        "authorization",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "set-cookie",
-    }
-    | {"transfer-encoding", "trailer"}
-)
 
 _UNREADABLE = Request("GET", "/")  # stands for a request that is none: its answer has a body
 
@@ -104,8 +90,8 @@ class Http1:
     def body_of(self, request: Request) -> AsyncGenerator[bytes, None] | None:
         """What follows an encoded request, piece by piece; None if nothing does."""
         if request.stream is not None:
-            return _encode_stream(request.stream, request)
-        return _whole(request.body) if request.body and _expects_continue(request) else None
+            return in_pieces(request.stream, request)
+        return in_one_piece(request.body) if request.body and _expects_continue(request) else None
 
     def awaits_go_ahead(self, request: Request) -> bool:
         """Whether the body waits until the peer has said that it wants it (RFC 9110, section 10.1.1)."""
@@ -161,8 +147,8 @@ class Http1:
         if answer.stream is None or request.method == "HEAD":
             return None
         if _ends_with_connection(answer, request):
-            return _as_it_is(answer.stream)
-        return _encode_stream(answer.stream, answer)
+            return as_it_is(answer.stream)
+        return in_pieces(answer.stream, answer)
 
     def can_follow(self, answer: Response, request: Request | None) -> bool:
         """Whether the end of ``answer`` can be told without closing the connection, and nobody wants it closed."""
@@ -244,55 +230,6 @@ def _with_length(headers: Headers, body: bytes, *, needed: bool) -> list[bytes]:
 
 def _stream_fields(headers: Headers) -> list[bytes]:
     """Fields and end of head before a body that comes piece by piece."""
-    _told_length(headers)
+    told_length(headers)
     chunked = b"" if "content-length" in headers else b"transfer-encoding: chunked\r\n"
     return [headers.raw, chunked, b"\r\n"]
-
-
-def _told_length(headers: Headers) -> int | None:
-    told = headers.get_all("content-length")
-    if not told:
-        return None
-    if len(told) > 1 or not (told[0].isascii() and told[0].isdigit()):
-        raise LocalProtocolError(f"Content-Length says {', '.join(told)!r}, which is no length")
-    return int(told[0])
-
-
-async def _encode_stream(stream: AsyncIterable[bytes], message: Request | Response) -> AsyncGenerator[bytes, None]:
-    """The pieces of a body as they go on the wire (rule 1)."""
-    length = _told_length(message.headers)
-    sent = 0
-    async for piece in stream:
-        sent += len(piece)
-        if length is None:
-            if piece:  # an empty chunk would be the last one
-                yield b"%x\r\n%b\r\n" % (len(piece), piece)
-        elif sent > length:
-            break
-        else:
-            yield piece
-    if length is None:
-        yield b"0\r\n%b\r\n" % _trailers(message.trailers)
-    elif message.trailers:
-        raise LocalProtocolError("trailers follow a body in chunks only, and this one has a Content-Length")
-    elif sent != length:
-        raise LocalProtocolError(
-            f"Content-Length says {length}, the stream has {'more' if sent > length else sent} bytes"
-        )
-
-
-def _trailers(fields: Headers) -> bytes:
-    """The fields behind a body (RFC 9110, section 6.5.1)."""
-    forbidden = _NOT_BEHIND.intersection(fields)
-    if forbidden:
-        raise LocalProtocolError(f"{', '.join(sorted(forbidden))}: too late behind the body, where nobody heeds it")
-    return fields.raw
-
-
-async def _as_it_is(stream: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
-    async for piece in stream:
-        yield piece
-
-
-async def _whole(body: bytes) -> AsyncGenerator[bytes, None]:
-    yield body

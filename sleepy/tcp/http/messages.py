@@ -54,8 +54,8 @@ class Headers:
     @classmethod
     def received(cls, raw: bytes) -> "Headers":
         """Keep a block of lines that was already found to be well-formed; each line ends in CR LF."""
-        headers = cls.__new__(cls)
-        headers._lines, headers.raw = None, raw  # noqa: SLF001 -- its own
+        headers = cls()
+        headers._lines, headers.raw = None, raw
         return headers
 
     def items(self) -> tuple[tuple[str, str], ...]:
@@ -148,7 +148,6 @@ class Request:
     stream: AsyncIterable[bytes] | None = None
     version = "HTTP/1.1"
     keep_alive = True
-    trailers = NO_HEADERS
 
     def __init__(
         self,
@@ -168,6 +167,7 @@ class Request:
         self.authority = parsed.authority
         self.headers = _as_headers(headers) if headers else NO_HEADERS
         self.body = body
+        self.trailers = NO_HEADERS
         if parsed.auth is not None:
             self.url = str(parsed)
             if "authorization" not in self.headers:
@@ -216,7 +216,6 @@ class Response:
     """
 
     stream: AsyncIterable[bytes] | None = None
-    trailers = NO_HEADERS
     version = "HTTP/1.1"
 
     def __init__(
@@ -234,6 +233,7 @@ class Response:
         self.headers = headers if isinstance(headers, Headers) else Headers(headers)
         self.reason = usual_reason(status) if reason is None else reason
         self.keep_alive = keep_alive
+        self.trailers = NO_HEADERS
         if stream is not None:
             self.stream = stream
 

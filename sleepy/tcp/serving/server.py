@@ -25,7 +25,6 @@ from types import TracebackType
 from typing import Any, Generic, Self, cast
 
 from sleepy.tcp.codec import A, Codec, Q
-from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import RemoteProtocolError
 from sleepy.tcp.http.http1 import Http1
 from sleepy.tcp.multiplex import Multiplex
@@ -215,7 +214,7 @@ class Server(Generic[Q, A]):
         await asyncio.gather(*ends)
         await server.wait_closed()
 
-    def _accept(self) -> Connection[Q]:
+    def _accept(self) -> asyncio.Protocol:
         codec: object = self._codec
         handler = self._handler if self._turns is None else self._handle_in_turn
         session: Session[Q, A] | MultiplexSession
@@ -230,8 +229,9 @@ class Server(Generic[Q, A]):
                 self._options.max_queued_requests,
                 self._options.limits,
             )
-            return cast("Connection[Q]", session.connection)
-        return Session(handler, self._codec, self._options, self._enter, self._leave, next(self._numbers)).connection
+        else:
+            session = Session(handler, self._codec, self._options, self._enter, self._leave, next(self._numbers))
+        return session.connection.protocol
 
     async def _handle_in_turn(self, request: Q) -> A:
         assert self._turns is not None  # noqa: S101 -- it is there as long as this is called

@@ -750,20 +750,3 @@ async def test_trailers_that_a_stream_has_found_out_follow_it_and_are_read() -> 
     data = await whole(CODEC.encode_answer(answer, read, keep_alive=True), CODEC.body_of_answer(answer, read))
     (response,) = responses(data)
     assert (response.body, response.trailers) == (b"abc", sums)
-
-
-@pytest.mark.parametrize(
-    ("headers", "trailers", "complaint"),
-    [
-        ({}, {"Content-Length": "3"}, "content-length: too late"),
-        ({}, {"x": "y", "Transfer-Encoding": "chunked", "Host": "h"}, "host, transfer-encoding: too late"),
-        ({"content-length": "3"}, {"x": "y"}, "in chunks only"),
-    ],
-)
-async def test_trailers_that_nobody_would_heed_are_not_sent(
-    headers: dict[str, str], trailers: dict[str, str], complaint: str
-) -> None:
-    """RFC 9110, section 6.5.1."""
-    request = with_trailers(Request("POST", "/", headers), Headers(trailers))
-    with pytest.raises(LocalProtocolError, match=complaint):
-        await whole(CODEC.encode_request(request, "c").data, CODEC.body_of(request))
