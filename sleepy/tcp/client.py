@@ -7,8 +7,7 @@ Whoever asks many peers, or does not know beforehand which, names them in URLs. 
    dialed, and no request pending. A look-up and the counting of its request are one step, without an await between them; a
    client that was found cannot be dropped before it is used. (fasthttp's users met the gap.)
 2. **Peers are told apart by all three**: https://a is not http://a:443, and neither of them gets the other's connections.
-3. **One deadline over all redirects**: each that is followed takes what the others left. (fasthttp gives the whole time to
-   each.) Where they lead is decided in `sleepy.tcp.http.redirects`.
+3. **One deadline over all redirects**. That, and where they lead, is decided in `sleepy.tcp.http.redirects`.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from typing import Final, Self, Unpack
 from sleepy.tcp.codec import Codec
 from sleepy.tcp.dialing.dialer import MAX_CONCURRENT_DIALS
 from sleepy.tcp.dialing.resolver import Resolver
-from sleepy.tcp.errors import LocalProtocolError, RequestTimeout
+from sleepy.tcp.errors import LocalProtocolError
 from sleepy.tcp.host_client import HostClient
 from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response
 from sleepy.tcp.http.redirects import Origin, Redirects
@@ -145,21 +144,10 @@ class Client:
         if max_redirects is None:
             return await self._host(request.url).do(request, timeout=timeout)
         redirects = Redirects(max_redirects, normalize=self._normalize)
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
-        left = timeout
-        while True:
-            try:
-                response = await self._host(request.url).do(request, timeout=left)
-            except RequestTimeout as error:
-                if redirects.followed:
-                    error.add_note(f"it came after {redirects.followed} redirects, and {timeout:g} s were for all")
-                raise
-            following = redirects.follow(request, response)
-            if following is None:
-                return response
-            request = following
-            left = None if deadline is None else max(deadline - loop.time(), 0.0)  # rule 3
+        return await redirects.ask(request, self._ask_one, timeout, asyncio.get_running_loop().time)  # rule 3
+
+    async def _ask_one(self, request: Request, timeout: float | None) -> Response:
+        return await self._host(request.url).do(request, timeout=timeout)
 
     # --8<-- [end:do]
 

@@ -13,12 +13,15 @@ When a connection is lost, its request may go to another, under these rules:
    suspect, and the next attempt takes a fresh one.
 """
 
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Unpack
 
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, NoFreeConnections
 from sleepy.tcp.exchange import Exchange
+from sleepy.tcp.http.messages import Request, Response
+from sleepy.tcp.http.redirects import Redirects
 from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.peer_client import PeerClient
 from sleepy.tcp.pool import ConnectionPool, PoolStrategy
@@ -70,6 +73,7 @@ class HostClient(PeerClient[Q, A]):
             raise ValueError(f"max_conn_wait_timeout is {max_conn_wait_timeout} s; 0 is not to wait, None is no limit")
         if max_waiting_requests < 0:
             raise ValueError(f"max_waiting_requests is {max_waiting_requests}; the least is 0")
+        self._scheme = "https" if options.get("tls") else "http"
         self._max_conn_wait_timeout = max_conn_wait_timeout
         self._max_waiting_requests = max_waiting_requests
         self._serving: dict[Connection[A], Exchange[Q, A]] = {}
@@ -95,6 +99,32 @@ class HostClient(PeerClient[Q, A]):
     def max_conns(self, limit: int) -> None:
         self._pool.max_conns = limit
         self._settle()
+
+    async def do_redirects(
+        self: "HostClient[Request, Response]",
+        request: Request,
+        max_redirects: int = 16,
+        *,
+        timeout: float | None = None,
+    ) -> Response:
+        """Send a request, and follow redirects as long as they stay with this peer (DoRedirects); see `do`.
+
+        Args:
+            request: What is asked.
+            max_redirects: How many redirects are followed.
+            timeout: The longest all of it may take, redirects included, in seconds; None for as long as it takes.
+
+        Raises:
+            TooManyRedirects: The peer redirects once more.
+            LocalProtocolError: It redirects to another scheme, host or port, or what would be repeated was a stream.
+            RemoteProtocolError: It redirects to what cannot be asked for.
+        """
+
+        def ask_one(request: Request, timeout: float | None) -> Coroutine[None, None, Response]:
+            return self.do(request, timeout=timeout)
+
+        redirects = Redirects(max_redirects, peer=f"{self._scheme}://{self._authority}/")
+        return await redirects.ask(request, ask_one, timeout, self._get_loop().time)
 
     def close_idle_connections(self) -> None:
         """Close the connections that serve nobody (CloseIdleConnections)."""

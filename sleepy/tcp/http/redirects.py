@@ -1,4 +1,4 @@
-"""Where a redirect leads, and what goes along. Decisions only: nothing is sent here.
+"""Where a redirect leads, and what goes along. Decisions only: who sends, and what time it is, is handed in.
 
 A peer answers with a status 3xx and a ``Location``: *what you want is over there* (RFC 9110, section 15.4). To go there is
 to let the peer choose the next request, so the rules say what it may choose:
@@ -14,12 +14,16 @@ to let the peer choose the next request, so the rules say what it may choose:
 4. **Credentials stay home**: at another scheme, host or port they are dropped, and they do not come back when a later
    redirect does: it was the other place that chose its URL. A ``Host`` field stays home too: it would be wrong elsewhere.
    (fasthttp looks at the host alone, so a redirect from https to http makes it send passwords in the clear.)
-5. **It ends**: after ``limit`` redirects there is an error.
+5. **It ends**: after ``limit`` redirects there is an error, and one deadline holds for all: each that is followed takes what
+   the others left. (fasthttp gives the whole time to each.)
+6. **Who can ask one peer only** follows what stays with its scheme, host and port, and says so of what does not. (fasthttp's
+   HostClient refuses another scheme alone, and asks its own peer for what another host has.)
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError, TooManyRedirects
+from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError, RequestTimeout, TooManyRedirects
 from sleepy.tcp.http.messages import Request, Response
 from sleepy.tcp.http.url import DEFAULT_PORTS, Url, parse_url
 
@@ -54,6 +58,7 @@ class Redirects:
     Args:
         limit: How many are followed.
         normalize: Whether paths are normalized (see `sleepy.tcp.http.url`, rule 2).
+        peer: The URL of the only peer that can be asked (rule 6): a request that names no host is for it. None if any can.
 
     Attributes:
         followed: How many there were so far.
@@ -62,37 +67,79 @@ class Redirects:
         ValueError: ``limit`` is below 0.
     """
 
-    __slots__ = ("_limit", "_normalize", "followed")
+    __slots__ = ("_limit", "_normalize", "_peer", "followed")
 
-    def __init__(self, limit: int, *, normalize: bool = True) -> None:
+    def __init__(self, limit: int, *, normalize: bool = True, peer: str | None = None) -> None:
         if limit < 0:
             raise ValueError(f"max_redirects is {limit}; 0 is an error at the first, None is to follow none")
         self._limit = limit
         self._normalize = normalize
+        self._peer = None if peer is None else parse_url(peer)
         self.followed = 0
+
+    async def ask(
+        self,
+        request: Request,
+        ask_one: Callable[[Request, float | None], Awaitable[Response]],
+        timeout: float | None,
+        clock: Callable[[], float],
+    ) -> Response:
+        """Ask, and follow, until an answer leads nowhere else.
+
+        Args:
+            request: What is asked first.
+            ask_one: Is awaited with each request and the seconds left for it; it follows nothing.
+            timeout: The longest all of it may take, in seconds; None for as long as it takes.
+            clock: Tells the time, in seconds.
+
+        Raises:
+            RequestTimeout: The time ran out; a note says so if it was after redirects.
+            Exception: What ``ask_one`` and `follow` raise.
+        """
+        deadline = None if timeout is None else clock() + timeout
+        left = timeout
+        while True:
+            try:
+                response = await ask_one(request, left)
+            except RequestTimeout as error:
+                if self.followed and timeout is not None:
+                    error.add_note(f"it came after {self.followed} redirects, and {timeout:g} s were for all")
+                raise
+            following = self.follow(request, response)
+            if following is None:
+                return response
+            request = following
+            left = None if deadline is None else max(deadline - clock(), 0.0)  # rule 5
 
     # --8<-- [start:follow]
     def follow(self, request: Request, response: Response) -> Request | None:
         """What to ask next; None if ``response`` is the answer.
 
         Args:
-            request: What was asked last, by an absolute URL without credentials.
+            request: What was asked last, by a URL without credentials; absolute, if there is not only one peer to ask.
             response: What was answered.
 
         Raises:
             TooManyRedirects: Rule 5.
             RemoteProtocolError: Rule 1.
-            LocalProtocolError: The request would have to be repeated, and its body was a stream, which is gone.
+            LocalProtocolError: The request would have to be repeated, and its body was a stream, which is gone; or rule 6.
         """
         if response.status not in REDIRECTS:
             return None
         source = parse_url(request.url, normalize=self._normalize)
+        if self._peer is not None and not source.host:
+            source = self._peer.join(request.url, normalize=self._normalize)
         target = self._read_location(source, response)
         if self.followed == self._limit:
             raise TooManyRedirects(f"more than {self._limit} redirects; the last leads from {source} to {target}")
         self.followed += 1
         headers = list(request.headers.items())
         if Origin.of(target) != Origin.of(source):  # rule 4
+            if self._peer is not None:  # rule 6
+                raise LocalProtocolError(
+                    f"{source} redirects to {target}, and this client asks one peer only: use a Client, or ask for the "
+                    "answer without following"
+                )
             headers = [(name, value) for name, value in headers if name.lower() not in _OF_THE_ORIGIN]
         if _is_repeated(response.status, request.method):
             if request.stream is not None:

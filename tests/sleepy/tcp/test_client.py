@@ -22,6 +22,7 @@ from sleepy.tcp import (
     Request,
     RequestTimeout,
     Response,
+    Server,
 )
 from sleepy.tcp.client import RECYCLE_INTERVAL, Client, HostClientOptions, HostOptions
 from sleepy.tcp.errors import TooManyRedirects
@@ -444,12 +445,41 @@ async def test_from_http_to_https() -> None:
 
 @on_network("a", "b")
 async def test_a_host_client_goes_nowhere_else(world: World) -> None:
-    """fasthttp 39: a redirect to another scheme cannot take a HostClient with it: it answers with the redirect."""
-    await world.serve("a", redirecting({"/1": (302, "https://a/2"), "/2": (302, "http://b/")}))
+    """fasthttp 39: a redirect to another scheme cannot take a HostClient with it; nor can one to another host or port."""
+    elsewhere = {"/scheme": "https://a/2", "/host": "http://b/", "/port": "http://a:81/"}
+    await world.serve("a", redirecting({path: (302, location) for path, location in elsewhere.items()}))
     async with HostClient("a:80") as host:
-        for path in ("/1", "/2"):
-            assert (await host.get(path)).status == 302
+        for path, location in elsewhere.items():
+            assert (await host.get(path)).status == 302  # unless asked, none is followed
+            with pytest.raises(LocalProtocolError, match=f"http://a{path} redirects to {location}, .* use a Client"):
+                await host.do_redirects(Request("GET", path))
         assert host.conns_count == 1
+
+
+@on_network("a")
+async def test_a_host_client_follows_what_stays_with_its_peer(world: World) -> None:
+    """Asked by a path or by a whole URL; and whatever host that names, it is asked for there too."""
+    table = {"/1": (302, "/2"), "/2": (307, "http://a/3"), "/v1": (303, "http://virtual/v2")}
+    await world.serve("a", redirecting(table))
+    async with HostClient("a:80") as host:
+        for url in ("/1", "http://a/1", "http://a:80/1"):
+            line, fields, body = told(await host.do_redirects(Request("PUT", url, body=b"data")))
+            assert (line, fields["host"], body) == ("PUT /3", "a", b"data")
+        line, fields, body = told(await host.do_redirects(Request("POST", "http://virtual/v1", body=b"data")))
+        assert (line, fields["host"], body) == ("GET /v2", "virtual", b"")
+        with pytest.raises(TooManyRedirects):
+            await host.do_redirects(Request("GET", "/1"), 1)
+        assert host.conns_count == 1
+
+
+@on_network("a")
+async def test_one_deadline_over_all_redirects_of_a_host_client(world: World) -> None:
+    await world.serve("a", redirecting({f"/{number}": (302, f"/{number + 1}") for number in range(5)}, delay=0.080))
+    async with HostClient("a:80") as host:
+        began = now()
+        with pytest.raises(RequestTimeout):
+            await host.do_redirects(Request("GET", "/0"), timeout=0.25)
+        assert now() - began == pytest.approx(0.25, abs=0.001)
 
 
 @on_network("a")
@@ -470,16 +500,38 @@ async def test_rule_3_one_deadline_over_all_redirects(world: World) -> None:
         assert not hasattr(caught.value, "__notes__")
 
 
+@pytest.mark.usefixtures("tidy")
+async def test_a_host_client_that_speaks_tls_follows_to_https() -> None:
+    """A path names no scheme: it is the client's own."""
+    authority = trustme.CA()
+    secure, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(secure)
+    authority.configure_trust(trusting)
+
+    async def handler(request: Request) -> Response:
+        host = request.headers["host"]
+        locations = {"/1": f"https://{host}/2", "/2": f"http://{host}/3"}
+        return Response(302, headers={"location": locations[request.target]})
+
+    async with (
+        Server(handler, tls=secure) as server,
+        HostClient(f"127.0.0.1:{server.address[1]}", tls=trusting, dial_timeout=30.0) as host,
+    ):
+        with pytest.raises(LocalProtocolError, match=r"https://.*/2 redirects to http://"):
+            await soon(host.do_redirects(Request("GET", "/1")))
+
+
 @on_network("a")
 async def test_rule_3_when_the_time_is_over_between_two_hops_no_more_is_asked(world: World) -> None:
     """Also when the loop was late, and what is left is less than nothing."""
     await world.serve("a", redirecting({"/1": (302, "/2")}))
     async with Client() as client:
         loop = asyncio.get_running_loop()
+        time, late = loop.time, 0.0
+        loop.time = lambda: time() + late  # type: ignore[method-assign]
         asking = asyncio.create_task(client.get("http://a/1", timeout=1.0))
         await asyncio.sleep(0.001)
-        time = loop.time
-        loop.time = lambda: time() + 5.0  # type: ignore[method-assign]
+        late = 5.0
         try:
             with pytest.raises(RequestTimeout, match="within 0 s"):
                 await asking
