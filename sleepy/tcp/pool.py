@@ -23,9 +23,8 @@ which spreads the load and keeps every connection of a burst alive.
 
 import math
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from itertools import chain, islice, takewhile
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
 
 
 class Pooled(Protocol):
@@ -43,8 +42,7 @@ W = TypeVar("W")  # a caller in line
 PoolStrategy = Literal["lifo", "fifo"]
 
 
-@dataclass
-class Orders(Generic[C, W]):
+class Orders(NamedTuple, Generic[C, W]):
     """What the pool wants done now.
 
     Attributes:
@@ -53,9 +51,9 @@ class Orders(Generic[C, W]):
         close: Connections to close; the pool has forgotten them.
     """
 
-    serve: list[tuple[W, C]] = field(default_factory=list[tuple[W, C]])
-    dials: int = 0
-    close: list[C] = field(default_factory=list[C])
+    serve: list[tuple[W, C]]
+    dials: int
+    close: list[C]
 
 
 class ConnectionPool(Generic[C, W]):
@@ -157,22 +155,22 @@ class ConnectionPool(Generic[C, W]):
         Args:
             now: The present, in seconds.
         """
-        orders = Orders[C, W]()
+        serve: list[tuple[W, C]] = []
+        close: list[C] = []
         while self._idle and self.conns_count > self._max_conns:  # rule 1
-            orders.close.append(next(iter(self._idle)))
-            self.discard(orders.close[-1])
+            close.append(next(iter(self._idle)))
+            self.discard(close[-1])
         while self.line and self._idle:  # rule 4
             connection = next(reversed(self._idle) if self._lifo else iter(self._idle))
             if connection.closing or self._outlived(connection, now):  # rule 5
                 self.discard(connection)
-                orders.close.append(connection)
+                close.append(connection)
             else:
                 del self._idle[connection]
-                orders.serve.append((self.line.popitem(last=False)[0], connection))
-        orders.dials = min(len(self.line) - self._dialing, self._max_conns - self.conns_count)  # rule 3
-        orders.dials = max(orders.dials, 0)
-        self._dialing += orders.dials
-        return orders
+                serve.append((self.line.popitem(last=False)[0], connection))
+        dials = max(0, min(len(self.line) - self._dialing, self._max_conns - self.conns_count))  # rule 3
+        self._dialing += dials
+        return Orders(serve, dials, close)
 
     # --8<-- [end:acquire]
 

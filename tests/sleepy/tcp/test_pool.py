@@ -83,11 +83,11 @@ def test_rule_1_a_lowered_limit_waits_for_the_busy_and_then_takes_precedence_ove
     pool.settle(0.0)
     pool.max_conns = 1
     pool.enter("c")
-    assert pool.settle(0.0) == Orders()
+    assert pool.settle(0.0) == Orders([], 0, [])
     pool.release(one, 1.0)
-    assert pool.settle(1.0) == Orders(close=[one])
+    assert pool.settle(1.0) == Orders([], 0, [one])
     pool.release(two, 2.0)
-    assert pool.settle(2.0) == Orders(serve=[("c", two)])
+    assert pool.settle(2.0) == Orders([("c", two)], 0, [])
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -125,7 +125,7 @@ def test_rule_2_a_released_connection_serves_him_who_waits_for_a_dial() -> None:
     pool.release(one, 1.0)
     assert pool.settle(1.0).serve == [("b", one)]
     pool.dialed(two, 2.0)  # the dial has lost its caller: its connection stays for the next
-    assert pool.settle(2.0) == Orders()
+    assert pool.settle(2.0) == Orders([], 0, [])
     assert pool.idle_count == 1
 
 
@@ -224,7 +224,7 @@ def test_rule_5_a_closing_connection_is_not_handed_out() -> None:
     pool, (one, two) = idle_pool(2)
     two.closing = True
     pool.enter("a")
-    assert pool.settle(3.0) == Orders(serve=[("a", one)], close=[two])
+    assert pool.settle(3.0) == Orders([("a", one)], 0, [two])
     assert pool.conns_count == 1
 
 
@@ -232,14 +232,14 @@ def test_rule_5_a_closing_connection_is_not_handed_out() -> None:
 def test_rule_5_idle_too_long(now: float, alive: bool) -> None:
     pool, (one,) = idle_pool(1, max_idle_duration=10.0)
     pool.enter("a")
-    assert pool.settle(now) == (Orders(serve=[("a", one)]) if alive else Orders(dials=1, close=[one]))
+    assert pool.settle(now) == (Orders([("a", one)], 0, []) if alive else Orders([], 1, [one]))
 
 
 @pytest.mark.parametrize(("now", "alive"), [(9.999, True), (10.0, False)])
 def test_rule_5_alive_too_long(now: float, alive: bool) -> None:
     pool, (one,) = idle_pool(1, max_duration=10.0)
     pool.enter("a")
-    assert pool.settle(now) == (Orders(serve=[("a", one)]) if alive else Orders(dials=1, close=[one]))
+    assert pool.settle(now) == (Orders([("a", one)], 0, []) if alive else Orders([], 1, [one]))
 
 
 def test_rule_5_too_old_to_come_back() -> None:
