@@ -104,8 +104,6 @@ class BlockDesk:
 
     def try_open(self, label: bytes, size: int | None = None, priority: int = BLOCK_PRIORITY) -> OutgoingBlock | None:
         """Begin a block, if another may be opened now; what it raises: see `open`."""
-        if self.error is not None:
-            raise self.error
         try:
             return self._connection.open_block(label, size, priority=priority)
         except TooManyBlocks:

@@ -1,6 +1,7 @@
 """The rules of sleepy/udp/nodes/peer_blocks.py: large things, one way, as a program sees it."""
 
 import asyncio
+import contextlib
 import io
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -158,6 +159,27 @@ def test_a_reader_who_does_not_read_stops_the_source() -> None:
     between(alice, serve, FAST)
 
 
+def test_who_reads_has_more_sent_at_once() -> None:
+    """Rule 2: after a pause in which nothing moved, one round trip later more is there. The size of bytes is known before."""
+
+    async def alice(peer: Peer) -> None:
+        await peer.send_block(bytes(3 * WINDOW))
+
+    async def serve(peer: Peer) -> None:
+        block = await peer.accept_block()
+        assert block.size == 3 * WINDOW
+        await asyncio.sleep(5)
+        arrived = block.arrived
+        left = arrived * 3 // 4
+        while left > 0:
+            left -= len(await block.read())
+        await asyncio.sleep(0.02)
+        assert block.arrived > arrived
+        await whole(block)
+
+    between(alice, serve, FAST)
+
+
 def test_a_part_is_no_larger_than_its_reader_wants() -> None:
     async def alice(peer: Peer) -> None:
         await peer.send_block(DATA)
@@ -199,7 +221,30 @@ def test_the_reader_stops_it(source: Callable[[], Source]) -> None:
         block.stop(8)  # it is over
         with pytest.raises(ValueError, match="ourselves"):
             await block.read()
+        assert peer._large is not None
+        assert not peer._large.desk.holders
         assert await take_one(peer) == b"the next one"
+
+    between(alice, serve)
+
+
+async def stubborn() -> AsyncIterator[bytes]:
+    """A source that does not let itself be stopped."""
+    yield b"data"
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.get_running_loop().create_future()
+    yield b"more"
+
+
+def test_a_source_that_goes_on_holds_nobody_up() -> None:
+    """Rule 4: what it gives after the end is not waited for either."""
+
+    async def alice(peer: Peer) -> None:
+        with pytest.raises(BlockGivenUp, match="code 1"):
+            await peer.send_block(stubborn())
+
+    async def serve(peer: Peer) -> None:
+        (await peer.accept_block()).stop()
 
     between(alice, serve)
 
