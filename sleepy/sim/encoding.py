@@ -3,8 +3,8 @@
 Everything a reader of captures looks at is there: lengths, flags, options, checksums that are right (and, for a packet
 that was damaged on its way, wrong, since one bit of it is flipped).
 
-The layouts are those of RFC 791 (IP), 768 (UDP), 792 (ICMP) and 9293 (TCP); the checksum is RFC 1071's: the complement of
-the one's complement sum of all 16-bit words.
+The layouts are those of RFC 791 (IP), 768 (UDP), 792 and 1191 (ICMP) and 9293 (TCP); the checksum is RFC 1071's: the
+complement of the one's complement sum of all 16-bit words.
 """
 
 from socket import inet_aton
@@ -16,8 +16,10 @@ from sleepy.sim.packet import ICMP, TCP, TCP_HEADER, UDP, WINDOW_SCALE, Datagram
 _IP: Final = Struct("!BBHHHBBH4s4s")
 _PSEUDO: Final = Struct("!4s4sxBH")  # RFC 9293, section 3.1: what the checksum covers besides the segment
 _UDP: Final = Struct("!HHHH")
+_ICMP: Final = Struct("!BBHHH")  # of *unreachable*; the last field is RFC 1191's
 _TCP: Final = Struct("!HHIIBBHHH")
 _SYN_OPTIONS: Final = Struct("!BBHBBBBBxxx")
+_DONT_FRAGMENT: Final = 0x4000
 _MORE_FRAGMENTS: Final = 0x2000
 _FIN, _SYN, _RST, _PSH, _ACK = 1, 2, 4, 8, 16
 _TYPE_UNREACHABLE: Final = 3
@@ -33,7 +35,7 @@ def checksum(data: bytes) -> int:
 
 def encode(packet: Packet) -> bytes:
     """The packet as it would be on the wire, from the IP header on."""
-    payload, whole, fragment = packet.payload, packet, 0
+    payload, whole, fragment = packet.payload, packet, _DONT_FRAGMENT * packet.dont_fragment
     if isinstance(payload, Fragment):
         whole = payload.whole
         fragment = payload.start // 8 | (0 if payload.last else _MORE_FRAGMENTS)
@@ -67,8 +69,8 @@ def _payload(packet: Packet, source: bytes, destination: bytes) -> tuple[int, by
         case Segment() as segment:
             body = _segment(segment)
             return TCP, _with_checksum(body, 16, checksum(_PSEUDO.pack(source, destination, TCP, len(body)) + body))
-        case Unreachable(code, about):
-            body = bytes([_TYPE_UNREACHABLE, code, 0, 0, 0, 0, 0, 0]) + encode(about)[:28]
+        case Unreachable(code, about, mtu):
+            body = _ICMP.pack(_TYPE_UNREACHABLE, code, 0, 0, mtu) + encode(about)[:28]
             return ICMP, _with_checksum(body, 2, checksum(body))
         case Fragment(whole):
             return _payload(whole, source, destination)

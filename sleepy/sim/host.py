@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from sleepy.sim.network import Network
 
 REASSEMBLY_TIMEOUT: Final = 30.0  # seconds, as Linux waits for a packet's missing parts
-NO_WAY: Final = 1  # RFC 792: a code of *unreachable*
+NO_WAY: Final = 1  # RFC 792: codes of *unreachable*
+TOO_LARGE: Final = 4
 _LAST_TASKS: Final = 100  # how many ended tasks are remembered, so that a deadlock can name a crash behind it
 
 T = TypeVar("T")
@@ -107,16 +108,23 @@ class Host:
         return [error for error in errors if error is not None]
 
     # --8<-- [start:send]
-    def send(self, source: str, destination: str, payload: Datagram | Segment | Unreachable) -> None:
+    def send(
+        self, source: str, destination: str, payload: Datagram | Segment | Unreachable, *, dont_fragment: bool = False
+    ) -> None:
         """Send something to an address.
 
         Raises:
-            OSError: No wires lead there (``ENETUNREACH``).
+            OSError: No wires lead there (``ENETUNREACH``); or the first one does not take so much in one piece, and it
+                must not be taken apart (``EMSGSIZE``).
         """
-        packet = Packet(source, destination, payload, next(self._packets))
+        packet = Packet(source, destination, payload, next(self._packets), dont_fragment=dont_fragment)
         wire = self.wire_to(destination)
         if wire is not None:
-            wire.send(packet)
+            if not wire.send(packet):
+                raise OSError(
+                    errno.EMSGSIZE,
+                    f"{os.strerror(errno.EMSGSIZE)}: {packet.size} bytes, and {wire.name} takes {wire.mtu}",
+                )
         elif destination in self.network.hosts_by_address:
             self._record_unreachable(destination)
             raise OSError(
@@ -156,10 +164,10 @@ class Host:
         """The address from which this host speaks to another."""
         return LOCALHOST if destination == LOCALHOST else self.address
 
-    def refuse(self, packet: Packet, code: int) -> None:
+    def refuse(self, packet: Packet, code: int, *, mtu: int = 0) -> None:
         """Report back that a packet could not be delivered; reports about reports are not made (RFC 1122, 3.2.2)."""
         if not isinstance(packet.payload, Unreachable) and self.wire_to(packet.source) is not None:
-            self.send(self.source_for(packet.source), packet.source, Unreachable(code, packet))
+            self.send(self.source_for(packet.source), packet.source, Unreachable(code, packet, mtu))
 
     def _pass_on(self, packet: Packet) -> None:
         packet.time_to_live -= 1
@@ -167,8 +175,8 @@ class Host:
         if wire is None:
             self._record_unreachable(packet.destination)
             self.refuse(packet, NO_WAY)
-        elif packet.time_to_live > 0:
-            wire.send(packet)
+        elif packet.time_to_live > 0 and not wire.send(packet):
+            self.refuse(packet, TOO_LARGE, mtu=wire.mtu)
 
     def _take(self, packet: Packet) -> None:
         payload = packet.payload
@@ -181,7 +189,7 @@ class Host:
             if whole is not None:
                 self._take(whole)
         elif isinstance(payload.about.payload, Datagram):
-            self.udp.unreachable(payload.about.payload, payload.about)
+            self.udp.unreachable(payload.about.payload, payload.about, too_large=payload.code == TOO_LARGE)
         elif isinstance(payload.about.payload, Segment):
             self.tcp.unreachable(payload.about.payload, payload.about)
 

@@ -10,7 +10,8 @@ Rules:
 2. A packet that carries data *counts* for a link's drop list: every datagram, and every segment with a payload, resent
    ones too. Handshakes, bare acks and error reports do not.
 3. A packet larger than a link's MTU is taken apart in multiples of 8 bytes by whoever is to send it, and put together by
-   its destination only, when all parts are there. One part lost is the whole lost.
+   its destination only, when all parts are there. One part lost is the whole lost. If it says that it must not be taken
+   apart it goes no further, and its sender is told (RFC 1191).
 4. Sequence numbers are integers without end; the wire shows them modulo 2**32. So the stacks need no wrap-around
    arithmetic, and captures wrap as they should.
 
@@ -100,15 +101,17 @@ class Segment:
 
 @dataclass(slots=True)
 class Unreachable:
-    """An error report (ICMP): nobody listens on the port, or there is no way to the host.
+    """An error report (ICMP): nobody listens on the port, there is no way to the host, or none for so large a packet.
 
     Attributes:
-        code: 1: no way to the host; 3: nobody on the port.
+        code: 1: no way to the host; 3: nobody on the port; 4: too large, and must not be taken apart.
         about: The packet that could not be delivered.
+        mtu: With code 4: what the link would have taken, in bytes.
     """
 
     code: int
     about: "Packet"
+    mtu: int = 0
     length: int = ICMP_ERROR
     counted: bool = False
 
@@ -146,6 +149,7 @@ class Packet:
         identification: Its sender's count of packets; the parts of a packet share it.
         time_to_live: How many more hosts may pass it on.
         damaged: Whether a bit was flipped on its way. The destination's checksum will tell.
+        dont_fragment: Whether it must not be taken apart (rule 3).
         size: Its bytes on the wire.
     """
 
@@ -155,6 +159,7 @@ class Packet:
     identification: int = 0
     time_to_live: int = TIME_TO_LIVE
     damaged: bool = False
+    dont_fragment: bool = False
     size: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Generic, Never, TypeVar
@@ -16,6 +17,12 @@ T = TypeVar("T")
 ANY: Final = "0.0.0.0"  # noqa: S104  # a word of the simulation; nothing is bound
 LOCALHOST: Final = "127.0.0.1"
 _NODELAY: Final = socket.IPPROTO_TCP, socket.TCP_NODELAY
+# By platform: the option, and the values with which IP must not take datagrams apart. Python has no names for them.
+_DONT_FRAGMENT: Final = {
+    "linux": ((socket.IPPROTO_IP, 10), {2, 3}),  # IP_MTU_DISCOVER: IP_PMTUDISC_DO, IP_PMTUDISC_PROBE
+    "darwin": ((socket.IPPROTO_IP, 28), {1}),  # IP_DONTFRAG
+    "win32": ((socket.IPPROTO_IP, 14), {1}),  # IP_DONTFRAGMENT
+}
 EPHEMERAL: Final = range(49152, 65536)  # RFC 6335, section 6: for whoever asks for port 0
 
 
@@ -73,7 +80,8 @@ class SocketInfo:
     """Stands in where a program asks a transport or a server for its socket.
 
     It answers the questions that do not touch the operating system. ``TCP_NODELAY`` is set, as asyncio sets it, and heeded
-    if a program clears it; other options are taken without heeding them. All else needs a real socket, and says so.
+    if a program clears it; on UDP the option that forbids IP to take datagrams apart is heeded. Other options are taken
+    without heeding them. All else needs a real socket, and says so.
 
     Args:
         kind: ``udp`` or ``tcp``.
@@ -126,6 +134,12 @@ class SocketInfo:
     def getsockopt(self, level: int, option: int, length: int = 0) -> Any:
         """An option as it was set; if it was not, 0, or as many zero bytes as were asked for."""
         return self._options.get((level, option), bytes(length) if length else 0)
+
+    @property
+    def dont_fragment(self) -> bool:
+        """Whether IP must not take apart what is sent; the option is the one of the platform that we run on."""
+        option, values = _DONT_FRAGMENT.get(sys.platform, (None, ()))
+        return option is not None and self._options.get(option) in values
 
     def gettimeout(self) -> float:
         """It never blocks."""

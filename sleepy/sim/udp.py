@@ -5,9 +5,11 @@ Rules:
 1. A datagram goes out at once and is gone: nothing waits, nothing is resent, nothing is reported unless rule 4 says so.
 2. A socket takes what is sent to its port at its address; one bound to 0.0.0.0 at any address of the host. A connected
    socket takes only what its peer sent.
-3. More than 65,507 bytes do not fit into an IP packet: the protocol's ``error_received`` gets ``EMSGSIZE``.
+3. More than 65,507 bytes do not fit into an IP packet: the protocol's ``error_received`` gets ``EMSGSIZE``. So it does if
+   the socket's option says that IP must not take datagrams apart, and the first link does not carry one as it is.
 4. For a datagram to a port on which nobody listens the host reports back, and the protocol of a connected socket gets
    ``ConnectionRefusedError``, a round trip later. An unconnected one learns nothing. (RFC 1122, 4.1.3.3, as Linux does it.)
+   It is the same with ``EMSGSIZE`` for what a later link does not carry, and must not take apart.
 5. There is no send buffer to fill up: a link's queue overflows instead, so ``pause_writing`` is never called.
 """
 
@@ -56,11 +58,11 @@ class UdpStack:
         else:
             transport.receive(datagram.data, (packet.source, datagram.source_port))
 
-    def unreachable(self, datagram: Datagram, about: Packet) -> None:
+    def unreachable(self, datagram: Datagram, about: Packet, *, too_large: bool) -> None:
         """A datagram of ours could not be delivered (rule 4)."""
         transport = self.ports.find(about.source, datagram.source_port)
         if transport is not None and transport.remote is not None:
-            transport.refused()
+            transport.refused(errno.EMSGSIZE if too_large else errno.ECONNREFUSED)
 
 
 class UdpTransport(asyncio.DatagramTransport):
@@ -69,7 +71,8 @@ class UdpTransport(asyncio.DatagramTransport):
     def __init__(
         self, host: "Host", protocol: asyncio.DatagramProtocol, local: Address, remote: Address | None
     ) -> None:
-        super().__init__({"sockname": local, "peername": remote, "socket": SocketInfo("udp", local, remote)})
+        self._info = SocketInfo("udp", local, remote)
+        super().__init__({"sockname": local, "peername": remote, "socket": self._info})
         self.loop = host.network.loop
         self.local = local
         self.remote = remote
@@ -103,7 +106,8 @@ class UdpTransport(asyncio.DatagramTransport):
         try:
             host, port = self._host.network.resolve(addr[0]), addr[1]
             source = self.local[0] if self.local[0] != ANY else self._host.source_for(host)
-            self._host.send(source, host, Datagram(self.local[1], port, bytes(data)))
+            datagram = Datagram(self.local[1], port, bytes(data))
+            self._host.send(source, host, datagram, dont_fragment=self._info.dont_fragment)
         except OSError as error:
             self._protocol.error_received(error)
 
@@ -114,9 +118,9 @@ class UdpTransport(asyncio.DatagramTransport):
         if not self._closing and (self.remote is None or self.remote == source):
             self.loop.call_out(self._context, self._protocol.datagram_received, data, source)
 
-    def refused(self) -> None:
-        """The peer's host says that nobody listens there (rule 4)."""
-        error = ConnectionRefusedError(errno.ECONNREFUSED, f"{os.strerror(errno.ECONNREFUSED)}: {self.remote}")
+    def refused(self, number: int) -> None:
+        """The peer's host says that nobody listens there, or a router that the way is too narrow (rule 4)."""
+        error = OSError(number, f"{os.strerror(number)}: {self.remote}")
         self.loop.call_out(self._context, self._protocol.error_received, error)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """One direction of a link between two hosts: `Link` decides, the loop's agenda carries out.
 
 Rules 3 and 5 of `sleepy.sim.network` are kept here, and rule 3 of `sleepy.sim.packet`: what is larger than the MTU is
-taken apart before the link sees it.
+taken apart before the link sees it, or goes no further.
 """
 
 from collections.abc import Callable
@@ -51,13 +51,17 @@ class Wire:
         self.sent: list[Tap] = []
         self.arrived: list[Tap] = []
 
-    def send(self, packet: "Packet") -> None:
-        """Hand it a packet now."""
-        if packet.size > self.mtu:
+    def send(self, packet: "Packet") -> bool:
+        """Hand it a packet now; whether it takes such a large one."""
+        if packet.size <= self.mtu:
+            self._send(packet)
+        elif packet.dont_fragment:
+            self._record("link.lost", packet, cause="mtu")
+            return False
+        else:
             for part in packet.split(self.mtu):
                 self._send(part)
-        else:
-            self._send(packet)
+        return True
 
     def _send(self, packet: "Packet") -> None:
         loop = self._network.loop

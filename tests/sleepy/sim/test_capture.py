@@ -40,10 +40,11 @@ addresses = st.ip_addresses(v=4).map(str)
 
 
 def packets(payloads: st.SearchStrategy[Datagram | Segment | Unreachable]) -> st.SearchStrategy[Packet]:
-    return st.builds(Packet, addresses, addresses, payloads, st.integers(0, 1 << 17), st.integers(1, 64))
+    numbers = st.integers(0, 1 << 17), st.integers(1, 64)
+    return st.builds(Packet, addresses, addresses, payloads, *numbers, dont_fragment=st.booleans())
 
 
-errors = st.builds(Unreachable, st.integers(0, 15), packets(datagrams | segments))
+errors = st.builds(Unreachable, st.integers(0, 15), packets(datagrams | segments), st.integers(0, 65535))
 
 
 def rebuilt(data: bytes) -> bytes:
@@ -69,6 +70,7 @@ def test_the_checksum_is_the_complement_of_the_sum_of_all_words(data: bytes) -> 
 def test_packets_are_as_scapy_would_write_them(packet: Packet) -> None:
     data = encode(packet)
     assert len(data) == packet.size
+    assert packet.dont_fragment == IP(data).flags.DF
     assert rebuilt(data) == data
 
 
@@ -91,6 +93,7 @@ def test_error_reports_quote_what_they_are_about(packet: Packet) -> None:
     about = IP(data)[ICMP].payload
     assert (about.src, about.dst) == (packet.payload.about.source, packet.payload.about.destination)
     assert (IP(data)[ICMP].type, IP(data)[ICMP].code) == (3, packet.payload.code)
+    assert IP(data)[ICMP].nexthopmtu == packet.payload.mtu
     assert checksum(data[20:]) == 0
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -47,6 +48,12 @@ async def bind(protocol: Inbox, local: tuple[str, int] | None = None, remote: tu
     )
     assert made is protocol
     return transport
+
+
+def dont_fragment(transport: Any) -> None:
+    """Say to a socket that IP must not take its datagrams apart, as the platform wants to be told."""
+    option, value = {"linux": (10, 3), "darwin": (28, 1), "win32": (14, 1)}[sys.platform]
+    transport.get_extra_info("socket").setsockopt(socket.IPPROTO_IP, option, value)
 
 
 def simulate(
@@ -334,3 +341,59 @@ def test_an_incomplete_datagram_does_not_stay_in_memory() -> None:
 
     sim.run(main(), network)
     assert kept == [1, 0]
+
+
+# ---------------------------------------------------------------------- what must not be taken apart
+
+
+def test_rule_3_what_the_first_link_does_not_carry_in_one_piece_fails_at_once() -> None:
+    """To the byte: 28 of them are the headers'. Who did not ask for that has his datagrams taken apart."""
+    server = Inbox()
+
+    async def client() -> Inbox:
+        inbox = Inbox()
+        transport = await bind(inbox)
+        transport.sendto(bytes(1273), ("server", PORT))
+        dont_fragment(transport)
+        transport.sendto(bytes(1272), ("server", PORT))
+        transport.sendto(bytes(1273), ("server", PORT))
+        assert len(inbox.errors) == 1
+        await asyncio.sleep(1)
+        return inbox
+
+    inbox = simulate(client, server, link=sim.Link(delay=DELAY, mtu=1300))
+    assert [len(data) for data, _ in server.got] == [1273, 1272]
+    [error] = inbox.errors
+    assert isinstance(error, OSError)
+    assert error.errno == errno.EMSGSIZE
+    assert "1301 bytes, and client->server takes 1300" in str(error)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_rule_4_what_a_later_link_does_not_carry_is_reported_to_who_is_connected(connected: bool) -> None:
+    """A round trip to the router later; whoever is not connected learns nothing, as on Linux."""
+    events: list[Any] = []
+    network = sim.Network(trace=events.append)
+    network.link("client", "router", sim.Link(delay=DELAY))
+    network.link("router", "server", sim.Link(delay=DELAY, mtu=1300))
+    server = Inbox()
+
+    async def client() -> None:
+        inbox = Inbox()
+        transport = await bind(inbox, remote=("server", PORT) if connected else None)
+        dont_fragment(transport)
+        for size in (1273, 1272):
+            transport.sendto(bytes(size), None if connected else ("server", PORT))
+        assert not inbox.errors
+        await asyncio.sleep(2 * DELAY + 0.001)
+        assert [getattr(error, "errno", 0) for error in inbox.errors] == [errno.EMSGSIZE] * connected
+
+    async def main() -> None:
+        await network.host("server").run(bind(server, ("0.0.0.0", PORT)))
+        await network.host("client").run(client())
+        await asyncio.sleep(1)
+
+    sim.run(main(), network)
+    assert [len(data) for data, _ in server.got] == [1272]
+    lost = [(event.fields["link"], event.fields["cause"]) for event in events if event.name == "link.lost"]
+    assert lost == [("router->server", "mtu")]

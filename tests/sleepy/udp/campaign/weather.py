@@ -85,8 +85,8 @@ CONTROLLERS: Final[tuple[Callable[[Random], Controller], ...]] = (
 class Tampering:
     """What is done to datagrams on a wire, besides what its link does.
 
-    A link drops what its MTU does not carry, as a network does that must not take packets apart. Of what it damages, part
-    arrives, as with a checksum that happens to be right; but only where a connection can see that.
+    Of what a link damages, part arrives, as with a checksum that happens to be right; but only where a connection can see
+    that.
 
     Args:
         network: The network.
@@ -102,7 +102,6 @@ class Tampering:
         self._wires = [network.wire(one, other), network.wire(other, one)]
         self._kept: list[tuple[int, Packet]] = []
         for number, wire in enumerate(self._wires):
-            wire.mtu = 65535
             if damages:
                 wire.arrived.append(self._damage)
             wire.sent.append(lambda _, packet, number=number: self._keep(number, packet))
@@ -111,7 +110,6 @@ class Tampering:
         """Other figures, one direction after the other."""
         for wire, link in zip(self._wires, links, strict=True):
             wire.change(link)
-            wire.mtu = 65535
 
     def _damage(self, _: float, packet: Packet) -> None:
         payload = packet.payload
