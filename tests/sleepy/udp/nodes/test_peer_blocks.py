@@ -160,7 +160,7 @@ def test_a_reader_who_does_not_read_stops_the_source() -> None:
 
 
 def test_who_reads_has_more_sent_at_once() -> None:
-    """Rule 2: after a pause in which nothing moved, one round trip later more is there. The size of bytes is known before."""
+    """Rule 2: after a pause in which nothing moved, a round trip later more is there. The size was known from the start."""
 
     async def alice(peer: Peer) -> None:
         await peer.send_block(bytes(3 * WINDOW))
