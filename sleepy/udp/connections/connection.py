@@ -149,9 +149,9 @@ class Connection(Dialogue):
         except ProtocolError as error:
             broken = PeerProtocolError(f"the peer broke the protocol: {error}")
             self._leave(Close(PROTOCOL_ERROR, str(error)), time, broken)
-        except (ChannelMismatch, PeerProtocolError) as error:
-            code = CHANNEL_MISMATCH if isinstance(error, ChannelMismatch) else PROTOCOL_ERROR
-            self._leave(Close(code, str(error)), time, error)
+        except (ChannelMismatch, PeerProtocolError) as unlike:
+            code = CHANNEL_MISMATCH if isinstance(unlike, ChannelMismatch) else PROTOCOL_ERROR
+            self._leave(Close(code, str(unlike)), time, unlike)
         else:
             if arrival.payload[:1] == _CLOSE:
                 self._ending.on_peer_close(self._messages.peer_close or Close(0, ""), time, self._patience)

@@ -40,7 +40,7 @@ from sleepy.udp.security.session import HandshakeConfig, Session
 LONGEST_DIAL: Final = 10.0  # seconds for which a handshake is kept; a dial that takes longer may fail in vain
 CROSSING: Final = 5.0  # seconds (rule 3)
 
-_ID: Final = slice(1, 1 + CONNECTION_ID)
+_ID_END: Final = 1 + CONNECTION_ID  # of the id, which stands after the first byte
 _TO_LISTENER: Final = frozenset({Kind.HELLO, Kind.FINISH})
 
 
@@ -168,7 +168,7 @@ class SecureSwitchboard(Switchboard):
     # ---- what arrives
 
     def _find(self, datagram: bytes, address: Address) -> Line | None:  # noqa: ARG002  # ids say it; addresses change
-        return self._lines.get(datagram[_ID]) if datagram and datagram[0] >= PROTECTED else None
+        return self._lines.get(datagram[1:_ID_END]) if datagram and datagram[0] >= PROTECTED else None
 
     def _receive_stranger(self, datagram: bytes, address: Address, now: float) -> None:
         if not datagram:
@@ -177,7 +177,7 @@ class SecureSwitchboard(Switchboard):
             self._reply(address, self._listener.receive(datagram, address, now))
             for session, where in self._listener.take_sessions():
                 self._answered(session, where, now)
-        elif (dial := self._dials.get(datagram[_ID])) is not None:
+        elif (dial := self._dials.get(datagram[1:_ID_END])) is not None:
             ignored = dial.initiator.ignored
             answer = dial.initiator.receive(datagram, now)
             if dial.initiator.ignored == ignored:

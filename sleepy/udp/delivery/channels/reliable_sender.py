@@ -52,6 +52,7 @@ from sleepy.udp.delivery.slices import Outstanding, units
 
 HALF_POSITIONS: Final = 1 << 31
 POSITION_MASK: Final = (1 << 32) - 1
+RUN_HEADER: Final = 5  # bytes; one less before a single message
 SLICE_HEADER: Final = 16  # bytes at most
 
 
@@ -79,8 +80,7 @@ class ReliableSender:
     """The sending half of a reliable channel.
 
     Attributes:
-        queued_messages: Messages to be sent or acked.
-        queued_bytes: Of these.
+        queued_bytes: Of the messages to be sent or acked.
         given_up: Messages that expired.
     """
 
@@ -97,7 +97,6 @@ class ReliableSender:
         "_position_limit",
         "given_up",
         "queued_bytes",
-        "queued_messages",
     )
 
     def __init__(self, channel: int, config: ChannelConfig) -> None:
@@ -111,12 +110,17 @@ class ReliableSender:
         self._limit = config.window_messages  # rule 3
         self._position = 0
         self._position_limit = config.window_bytes
-        self.queued_messages = self.queued_bytes = self.given_up = 0
+        self.queued_bytes = self.given_up = 0
+
+    @property
+    def queued_messages(self) -> int:
+        """Messages to be sent or acked."""
+        return len(self._messages)
 
     def can_send(self, size: int) -> bool:
         """Whether a message of ``size`` bytes would be taken now."""
         config = self._config
-        return self.queued_messages < config.queue_messages and self.queued_bytes + size <= config.queue_bytes
+        return len(self._messages) < config.queue_messages and self.queued_bytes + size <= config.queue_bytes
 
     # --8<-- [start:send]
     def send(self, message: bytes, expires: float | None = None) -> None:
@@ -126,22 +130,19 @@ class ReliableSender:
             MessageTooLarge: It exceeds ``max_message_size``.
             QueueFull: The queue has no room for it (see `can_send`).
         """
-        size, config = len(message), self._config
+        size, config, messages = len(message), self._config, self._messages
         if size > config.max_message_size:
             most = config.max_message_size
             raise MessageTooLarge(f"a message of {size} bytes on channel {self._channel}, which takes up to {most}")
-        if self.queued_messages >= config.queue_messages or self.queued_bytes + size > config.queue_bytes:
-            raise QueueFull(
-                f"channel {self._channel} has {self.queued_messages} messages, {self.queued_bytes} bytes to send"
-            )
+        if len(messages) >= config.queue_messages or self.queued_bytes + size > config.queue_bytes:
+            raise QueueFull(f"channel {self._channel} has {len(messages)} messages, {self.queued_bytes} bytes to send")
         id_ = self._next
         self._next = id_ + 1
-        self._messages[id_] = message if size <= LARGEST_WHOLE else _Large(message)
-        self.queued_messages += 1
+        messages[id_] = message if size <= LARGEST_WHOLE else _Large(message)
         self.queued_bytes += size
         if expires is not None:
-            if len(self._expiries) > 2 * self.queued_messages + 16:  # most are acked long ago
-                self._expiries = sorted(expiry for expiry in self._expiries if expiry[1] in self._messages)
+            if len(self._expiries) > 2 * len(messages) + 16:  # most are acked long ago
+                self._expiries = sorted(expiry for expiry in self._expiries if expiry[1] in messages)
             heappush(self._expiries, (expires, id_))
 
     # --8<-- [end:send]
@@ -198,54 +199,69 @@ class ReliableSender:
                 return
             message = self._messages[id_]
             if isinstance(message, bytes):
-                written = self._fill_run(packet, id_, enough)
+                fits = self._fill_fresh(packet, enough) if id_ == self._fresh else self._fill_again(packet, id_, enough)
             elif isinstance(message, Skip):
-                written = packet.add(message.encode(), (self, SKIP, id_, 1))
-                if written:
+                fits = packet.add(message.encode(), (self, SKIP, id_, 1))
+                if fits:
                     self._begun(id_, 0)
             else:
-                written = self._fill_slice(packet, id_, message)
-            if not written:
+                fits = self._fill_slice(packet, id_, message)
+            if not fits:
                 return
 
-    def _fill_run(self, packet: PacketBuilder, first: int, enough: int) -> bool:
-        """Messages from ``first`` on that are due and have ids in a row."""
-        messages, due, limit, fresh = self._messages, self._due, self._limit, self._fresh
-        position, position_limit = self._position, self._position_limit
-        room = packet.room - 5
+    def _fill_fresh(self, packet: PacketBuilder, enough: int) -> bool:
+        """A run of messages that never were in a packet; whether what comes next may fit, too."""
+        first, messages = self._fresh, self._messages
+        room, credit = packet.room - RUN_HEADER, self._position_limit - self._position
         parts: list[bytes] = []
-        id_ = first
-        while id_ - first < MAX_RUN and room > enough - 5:
-            message = messages.get(id_)
-            if not isinstance(message, bytes):
+        fits = True
+        for id_ in range(first, min(first + MAX_RUN, self._next, self._limit)):
+            message = messages[id_]
+            if not isinstance(message, bytes) or room <= enough - RUN_HEADER:
                 break
             size = len(message)
             left = room - size - (1 if size < 0x80 else 2)
+            if left < 0 or size > credit:
+                fits = left >= 0
+                break
+            room = left
+            credit -= size
+            parts += (SHORT[size] if size < 0x80 else write_varint(size), message)
+        self._fresh += len(parts) // 2
+        self._position = self._position_limit - credit
+        self._add_run(packet, first, parts, room)
+        return fits
+
+    def _fill_again(self, packet: PacketBuilder, first: int, enough: int) -> bool:
+        """A run of messages that are due again; whether there is one."""
+        messages, due = self._messages, self._due
+        room = packet.room - RUN_HEADER
+        parts: list[bytes] = []
+        id_ = first
+        while id_ - first < MAX_RUN and due and due[0] == id_ and room > enough - RUN_HEADER:
+            message = messages.get(id_)
+            if not isinstance(message, bytes):
+                break
+            length = write_varint(len(message))
+            left = room - len(length) - len(message)
             if left < 0:
                 break
-            if id_ == fresh:
-                if id_ >= limit or position + size > position_limit:
-                    break
-                fresh += 1
-                position += size
-            elif due and due[0] == id_:
-                while due and due[0] == id_:
-                    heappop(due)
-            else:
-                break
-            parts.append(SHORT[size] if size < 0x80 else write_varint(size))
-            parts.append(message)
+            while due and due[0] == id_:
+                heappop(due)
+            parts += (length, message)
             room = left
             id_ += 1
-        self._fresh, self._position = fresh, position
-        count = id_ - first
-        if not count:
-            return False
-        packet.parts.append(run_header(self._channel, first, count))
-        packet.parts += parts
-        packet.room = room if count > 1 else room + 1
-        packet.tokens.append((self, RUN, first, count))
-        return True
+        self._add_run(packet, first, parts, room)
+        return id_ > first
+
+    def _add_run(self, packet: PacketBuilder, first: int, parts: list[bytes], room: int) -> None:
+        """Put in a run of messages, each after its length, if there are any; ``room`` is left of the packet then."""
+        count = len(parts) // 2
+        if count:
+            packet.parts.append(run_header(self._channel, first, count))
+            packet.parts += parts
+            packet.room = room if count > 1 else room + 1
+            packet.tokens.append((self, RUN, first, count))
 
     # --8<-- [end:fill]
 
@@ -272,13 +288,12 @@ class ReliableSender:
     # --8<-- [start:acked]
     def on_acked(self, _what: int, first: int, count: int, /) -> None:
         """The peer has messages (rule 2)."""
-        messages = self._messages
+        messages, freed = self._messages, 0
         for id_ in range(first, first + count):
             message = messages.pop(id_, None)
-            if message is not None:
-                self.queued_messages -= 1
-                if isinstance(message, bytes):
-                    self.queued_bytes -= len(message)
+            if isinstance(message, bytes):
+                freed += len(message)
+        self.queued_bytes -= freed
 
     def on_lost(self, _what: int, first: int, count: int, /) -> None:
         """The peer may not have them: send them again, unless it has them by another packet (rule 1)."""
@@ -295,7 +310,6 @@ class ReliableSender:
             message.parts.on_acked(first, count)
             if not message.parts.open:
                 del self._messages[id_]
-                self.queued_messages -= 1
                 self.queued_bytes -= len(message.data)
 
     def on_part_lost(self, id_: int, first: int, count: int) -> None:
