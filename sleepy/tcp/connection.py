@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Generic, Protocol, TypeVar, cast
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.codec import Reader
 from sleepy.tcp.errors import RemoteProtocolError
 
@@ -45,6 +46,7 @@ class Owner(Protocol[M]):
         ...
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Connection(Generic[M]):
     """A connection and its reader.
 

@@ -16,6 +16,7 @@ When a connection is lost, its request may go to another, under these rules:
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Unpack
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, NoFreeConnections
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HostClient(PeerClient[Q, A]):
     """A pool of connections to one peer.
 

@@ -21,6 +21,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Generic, Self, Unpack, cast
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.codec import A, AnswerReader, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.deadlines import Deadlines
@@ -37,6 +38,7 @@ from sleepy.tcp.traced_connection import TracedConnection, connection_for
 _GO_AHEAD = 1.0  # seconds to wait for a 100 (Continue) that may never come (RFC 9110, section 10.1.1)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PeerClient(Generic[Q, A]):
     """A client to one peer; see `HostClient` and `PipelineClient`.
 

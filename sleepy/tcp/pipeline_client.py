@@ -25,6 +25,7 @@ its caller likes. So there are none here; `HostClient` has them.
 import math
 from typing import TYPE_CHECKING, Unpack
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.backoff import Backoff
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.connection import Connection
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import asyncio
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PipelineClient(PeerClient[Q, A]):
     """Pipelined connections to one peer.
 

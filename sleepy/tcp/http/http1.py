@@ -21,6 +21,7 @@ from collections.abc import AsyncGenerator, Callable
 from email.utils import formatdate
 from functools import lru_cache
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.codec import Encoded, Stream
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.http.content_coding import ACCEPT_ENCODING
@@ -34,6 +35,7 @@ _NO_BODY_MEANT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, sec
 _UNREADABLE = Request("GET", "/")  # stands for a request that is none: its answer has a body
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Http1:
     """How a client and a server speak HTTP/1.1; a `sleepy.tcp.codec.Codec`.
 

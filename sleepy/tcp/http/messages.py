@@ -13,6 +13,7 @@ from collections.abc import AsyncIterable, Iterator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.errors import LocalProtocolError
 from sleepy.tcp.http.url import parse_url
 
@@ -27,6 +28,7 @@ IDEMPOTENT_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELET
 HeaderLines = Mapping[str, str] | list[tuple[str, str]] | tuple[tuple[str, str], ...]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Headers:
     """A header block: a multi-map from names, whatever their case, to values. It does not change.
 
@@ -118,6 +120,7 @@ def _as_headers(lines: "Headers | HeaderLines") -> Headers:
     return lines if isinstance(lines, Headers) else Headers(lines)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Request:
     """What is asked.
 
@@ -200,6 +203,7 @@ def plain_get(url: str) -> Request:
     return Request("GET", url)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Response:
     """What is answered.
 
