@@ -140,12 +140,13 @@ class Connection(Dialogue):
             if arrival is None:
                 self._on_refused(datagram, time)
                 return
+            payload, preface, newest = arrival
             self._heartbeat.on_heard(time)
             self._news.stale = True
-            if arrival.preface.size:
-                self._on_preface(arrival.preface, address, time)
+            if preface.size:
+                self._on_preface(preface, address, time)
             if self._ending.is_open:
-                self._messages.receive(arrival.payload)
+                self._messages.receive(payload)
         except ProtocolError as error:
             broken = PeerProtocolError(f"the peer broke the protocol: {error}")
             self._leave(Close(PROTOCOL_ERROR, str(error)), time, broken)
@@ -153,9 +154,9 @@ class Connection(Dialogue):
             code = CHANNEL_MISMATCH if isinstance(unlike, ChannelMismatch) else PROTOCOL_ERROR
             self._leave(Close(code, str(unlike)), time, unlike)
         else:
-            if arrival.payload[:1] == _CLOSE:
+            if payload[:1] == _CLOSE:
                 self._ending.on_peer_close(self._messages.peer_close or Close(0, ""), time, self._patience)
-            if arrival.newest and (address != self.address or self._paths.candidate is not None):
+            if newest and (address != self.address or self._paths.candidate is not None):
                 self._on_address(address, len(datagram), time)
 
     # --8<-- [end:receive]

@@ -71,7 +71,8 @@ class Dialogue:
         if self._ending.state is not State.OPEN:
             raise self._closed()
         try:
-            self._messages.sender(channel).send(message, expires)
+            sender = self._messages.senders.get(channel) or self._messages.sender(channel)
+            sender.send(message, expires)
         except QueueFull:
             self._news.want_room(channel, len(message))
             raise
@@ -93,7 +94,8 @@ class Dialogue:
         Raises:
             ValueError: There is no such channel.
         """
-        return self._messages.receiver(channel).read()
+        receiver = self._messages.receivers.get(channel) or self._messages.receiver(channel)
+        return receiver.read()
 
     def unread(self, channel: int = 0) -> int:
         """How many messages wait to be read."""

@@ -24,7 +24,7 @@ Sizes are those of datagrams, in bytes, without the headers of UDP and IP.
 
 from collections.abc import Callable
 from math import inf
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from sleepy.udp.config import EndpointConfig
 from sleepy.udp.connections.connection_config import LARGEST_DATAGRAM, ConnectionConfig
@@ -60,27 +60,12 @@ _ENDPOINT: Final = EndpointConfig(
 Tokens: TypeAlias = list[Token]
 
 
-class Arrival(NamedTuple):
-    """A packet that came.
+Arrival: TypeAlias = tuple[bytes, Preface, bool]
+"""A packet that came: its messages (may be empty), what stood before them, and whether no newer packet came before it, as its
+envelope proves."""
 
-    Attributes:
-        payload: Its messages; may be empty.
-        preface: What stood before them.
-        newest: Whether no newer packet came before it, as its envelope proves.
-    """
-
-    payload: bytes
-    preface: Preface
-    newest: bool
-
-
-class _Sent(NamedTuple):
-    """What to remember of a packet under way."""
-
-    tokens: Tokens
-    size: int
-    time: float
-    probed: int  # the size of the path that it is to prove; 0: none
+_Sent: TypeAlias = tuple[Tokens, int, float, int]
+"""What to remember of a packet under way: tokens, size, time, and the size of the path that it is to prove (0: none)."""
 
 
 class PacketExchange:
@@ -112,7 +97,9 @@ class PacketExchange:
         "_on_lost",
         "_pacer",
         "_policy",
+        "_rate",
         "_spurious_before",
+        "_window",
         "busy",
         "endpoint",
         "mtu",
@@ -154,6 +141,12 @@ class PacketExchange:
         self.mtu = PathMtuSearch(max(BASE, self._limit - _SPREAD))
         self._pacer = Pacer(BASE)
         self.busy = False
+        self._ask_controller()
+
+    def _ask_controller(self) -> None:
+        """Ask how much may be under way, and how fast it leaves: when it has heard something, not for every packet."""
+        controller = self.recovery.controller
+        self._window, self._rate = controller.window, controller.pacing_rate
 
     def agree(self, max_ack_delay: float, max_datagram: int) -> None:
         """The peer says how long it may hold an ack back, in seconds, and how large a datagram it takes."""
@@ -167,8 +160,8 @@ class PacketExchange:
         self._lost_before += old.lost
         self._spurious_before += old.spurious
         self._begin_path(old.round_trip.max_ack_delay, rtt)
-        for packet in old.under_way():
-            self._on_lost(packet.tokens)
+        for tokens, *_ in old.under_way():
+            self._on_lost(tokens)
 
     # ---- to the peer
 
@@ -184,7 +177,8 @@ class PacketExchange:
 
     def _has_room(self) -> bool:
         recovery = self.recovery
-        return recovery.can_send(self.mtu.size) and recovery.span < SENT_MEMORY
+        fits = recovery.in_flight + self.mtu.size <= self._window or recovery.probes > 0
+        return fits and recovery.span < SENT_MEMORY
 
     def next_send(self) -> float:
         """When a packet may leave that has to wait for its time only; infinity if it waits for acks."""
@@ -197,8 +191,8 @@ class PacketExchange:
         datagram = self._seal(payload, now)
         size = len(datagram)
         recovery = self.recovery
-        recovery.on_sent(sequence, size, now, _Sent(tokens, size, now, probed), mtu_probe=probed > 0)
-        self._pacer.on_sent(size, now, recovery.controller.pacing_rate)
+        recovery.on_sent(sequence, size, now, (tokens, size, now, probed), mtu_probe=probed > 0)
+        self._pacer.on_sent(size, now, self._rate)
         return datagram
 
     def send_unacked(self, payload: bytes, now: float) -> bytes:
@@ -271,7 +265,7 @@ class PacketExchange:
             self._answers.append(self.send_ack(now))
         if self._acks:
             self._on_acks(preface.ack_delay, now)
-        return Arrival(payload, preface, self._envelope.highest > highest)
+        return payload, preface, self._envelope.highest > highest
 
     def _on_acks(self, ack_delay: float, now: float) -> None:
         outcome = self.recovery.on_acked(self._acks, now, ack_delay)
@@ -282,30 +276,33 @@ class PacketExchange:
             self._settle(packet, now)
         if outcome.lost:
             self._lose(outcome.lost, now)
+        self._ask_controller()
 
     def _settle(self, packet: _Sent, now: float) -> None:
         """A packet arrived."""
-        if packet.probed:
-            self.mtu.on_probe_acked(packet.probed, now)
+        tokens, size, time, probed = packet
+        if probed:
+            self.mtu.on_probe_acked(probed, now)
             self._use_size()
         else:
-            self.mtu.on_acked(packet.size, packet.time)
-            self._on_acked(packet.tokens)
+            self.mtu.on_acked(size, time)
+            self._on_acked(tokens)
 
     def _lose(self, packets: list[_Sent], now: float) -> None:
         """Packets did not arrive."""
-        for packet in packets:
-            if packet.probed:
-                self.mtu.on_probe_lost(packet.probed, now)
+        for tokens, size, time, probed in packets:
+            if probed:
+                self.mtu.on_probe_lost(probed, now)
             else:
-                self.mtu.on_lost(packet.size, packet.time)
-                self._on_lost(packet.tokens)
+                self.mtu.on_lost(size, time)
+                self._on_lost(tokens)
         self._use_size()
 
     # --8<-- [end:receive]
 
     def _use_size(self) -> None:
         self.recovery.controller.packet_size = self.mtu.size
+        self._ask_controller()
 
     # ---- time
 
@@ -323,7 +320,7 @@ class PacketExchange:
     def repeat_oldest(self) -> None:
         """Have what is longest under way sent again: if there is nothing new, it is the best thing to probe with."""
         if self.recovery.oldest is not None:
-            self._on_lost(self.recovery.oldest.tokens)
+            self._on_lost(self.recovery.oldest[0])
 
     # ---- to look at
 

@@ -59,6 +59,8 @@ class Messages:
         block_memory: How many bytes blocks may take, in each direction.
 
     Attributes:
+        receivers: The receiving halves that were made so far, by channel (rule 2).
+        senders: The sending halves, likewise.
         peer_close: What the peer said when it left; None as long as it has not.
 
     Raises:
@@ -71,10 +73,10 @@ class Messages:
         "_incoming",
         "_outgoing",
         "_ping_due",
-        "_receivers",
         "_scheduler",
-        "_senders",
         "peer_close",
+        "receivers",
+        "senders",
     )
 
     def __init__(
@@ -84,8 +86,8 @@ class Messages:
             raise ValueError(f"{len(channels)} channels; a connection has 1 to {CHANNELS}")
         self._configs = tuple(channels)
         self._block_memory = block_memory
-        self._senders: dict[int, ReliableSender | UnreliableSender] = {}
-        self._receivers: dict[int, ReliableReceiver | UnreliableReceiver] = {}
+        self.senders: dict[int, ReliableSender | UnreliableSender] = {}
+        self.receivers: dict[int, ReliableReceiver | UnreliableReceiver] = {}
         self._scheduler = Scheduler()
         self._outgoing: OutgoingBlocks | None = None
         self._incoming: IncomingBlocks | None = None
@@ -100,13 +102,13 @@ class Messages:
         Raises:
             ValueError: There is no such channel.
         """
-        sender = self._senders.get(channel)
+        sender = self.senders.get(channel)
         if sender is None:
             if not 0 <= channel < len(self._configs):
                 raise ValueError(f"channel {channel} does not exist; there are {len(self._configs)}, from 0 on")
             config = self._configs[channel]  # rule 2
             sender = (ReliableSender if config.delivery.reliable else UnreliableSender)(channel, config)
-            self._senders[channel] = sender
+            self.senders[channel] = sender
             self._scheduler.add(sender, config.priority)
         return sender
 
@@ -116,13 +118,13 @@ class Messages:
         Raises:
             ValueError: There is no such channel.
         """
-        receiver = self._receivers.get(channel)
+        receiver = self.receivers.get(channel)
         if receiver is None:
             if not 0 <= channel < len(self._configs):
                 raise ValueError(f"channel {channel} does not exist; there are {len(self._configs)}, from 0 on")
             config = self._configs[channel]  # rule 2
             receiver = (ReliableReceiver if config.delivery.reliable else UnreliableReceiver)(channel, config)
-            self._receivers[channel] = receiver
+            self.receivers[channel] = receiver
         return receiver
 
     def open_block(
@@ -160,12 +162,12 @@ class Messages:
         if self._ping_due or self._scheduler.has_data() or (self._incoming is not None and self._incoming.has_data()):
             return True
         return any(
-            isinstance(receiver, ReliableReceiver) and receiver.has_data() for receiver in self._receivers.values()
+            isinstance(receiver, ReliableReceiver) and receiver.has_data() for receiver in self.receivers.values()
         )
 
     def next_expiry(self) -> float:
         """When time alone changes what is to be sent, in seconds; infinity if never."""
-        return min((sender.next_expiry() for sender in self._senders.values()), default=inf)
+        return min((sender.next_expiry() for sender in self.senders.values()), default=inf)
 
     @property
     def undelivered(self) -> bool:
@@ -174,14 +176,14 @@ class Messages:
             return True
         if self._incoming is not None and self._incoming.unsettled:
             return True
-        return any(sender.queued_messages for sender in self._senders.values())
+        return any(sender.queued_messages for sender in self.senders.values())
 
     def readable(self) -> list[int]:
         """The channels on which there is something to read."""
-        return [channel for channel, receiver in self._receivers.items() if receiver.unread_messages]
+        return [channel for channel, receiver in self.receivers.items() if receiver.unread_messages]
 
     def _expire(self, now: float) -> None:
-        for sender in self._senders.values():
+        for sender in self.senders.values():
             sender.expire(now)
 
     # --8<-- [start:fill]
@@ -210,7 +212,7 @@ class Messages:
         """Rule 1."""
         if self._ping_due:
             self._ping_due = not packet.add(bytes([PING]))
-        for receiver in self._receivers.values():
+        for receiver in self.receivers.values():
             if isinstance(receiver, ReliableReceiver):
                 receiver.fill(packet)
         if self._incoming is not None and self._incoming.has_data():
@@ -242,7 +244,7 @@ class Messages:
                 raise ProtocolError(f"a message given up on channel {chunk.channel}, where none is waited for")
             receiver.on_skip(chunk)
         elif isinstance(chunk, Credit):
-            sender = self._senders.get(chunk.channel)
+            sender = self.senders.get(chunk.channel)
             if not isinstance(sender, ReliableSender):
                 raise ProtocolError(f"credit for channel {chunk.channel}, where we sent nothing that needs it")
             sender.on_credit(chunk)
@@ -258,7 +260,7 @@ class Messages:
             self._incoming.receive(chunk)
 
     def _receiver(self, channel: int) -> ReliableReceiver | UnreliableReceiver:
-        receiver = self._receivers.get(channel)
+        receiver = self.receivers.get(channel)
         if receiver is None:
             if channel >= len(self._configs):
                 raise ProtocolError(f"a message on channel {channel}; there are {len(self._configs)}")

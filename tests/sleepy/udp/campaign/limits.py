@@ -32,7 +32,7 @@ def excesses(connection: Any, channels: Sequence[ChannelConfig]) -> list[str]:
 
 def _sizes(connection: Any, channels: Sequence[ChannelConfig]) -> Iterator[tuple[str, float, float]]:
     messages, recovery = connection._messages, connection._exchange.recovery
-    for channel, sender in messages._senders.items():
+    for channel, sender in messages.senders.items():
         config = channels[channel]
         yield f"queued_messages of channel {channel}", sender.queued_messages, config.queue_messages
         yield f"queued_bytes of channel {channel}", sender.queued_bytes, config.queue_bytes
@@ -41,7 +41,7 @@ def _sizes(connection: Any, channels: Sequence[ChannelConfig]) -> Iterator[tuple
             yield f"messages kept by channel {channel}", len(kept), sender.queued_messages
             yield f"bytes kept by channel {channel}", sum(map(_bytes, kept.values())), sender.queued_bytes
             yield f"expiries of channel {channel}", len(sender._expiries), 2 * config.queue_messages + 17
-    for channel, receiver in messages._receivers.items():
+    for channel, receiver in messages.receivers.items():
         config = channels[channel]
         yield f"unread messages of channel {channel}", receiver.unread_messages, config.window_messages
         yield f"held_bytes of channel {channel}", receiver.held_bytes, config.window_bytes
