@@ -61,7 +61,7 @@ Tokens: TypeAlias = list[Token]
 
 
 Arrival: TypeAlias = tuple[bytes, Preface, bool]
-"""A packet that came: its messages (may be empty), what stood before them, and whether no newer packet came before it, as its
+"""A packet that came: its messages (may be empty), what stood before them, and whether none newer came before it, as its
 envelope proves."""
 
 _Sent: TypeAlias = tuple[Tokens, int, float, int]
@@ -268,6 +268,7 @@ class PacketExchange:
         return payload, preface, self._envelope.highest > highest
 
     def _on_acks(self, ack_delay: float, now: float) -> None:
+        self._acks.reverse()  # oldest first: what was sent in order is easier to tick off in order
         outcome = self.recovery.on_acked(self._acks, now, ack_delay)
         self._acks.clear()
         for packet in outcome.acked:
