@@ -13,7 +13,7 @@ Rules:
 4. After the search, the limit is tried again every 600 seconds: paths change.
 5. A *black hole*: the path changed to one that carries less, so every large packet is lost while small ones arrive. It is
    believed after 6 lost packets above 1200 bytes, none of which was sent before one of more than 1200 that arrived. Then it
-   is 1200 bytes again, and the search begins anew.
+   is 1200 bytes again, and the search begins anew. What was under way then, and is larger, says nothing new when it is lost.
 
 For rule 5 somebody must notice losses at all, which needs acks: send probe timeouts' packets with at most 1200 bytes.
 
@@ -67,13 +67,13 @@ class PathMtuSearch:
         self.black_holes = 0
         self._newest_large = -inf  # when the newest large packet was sent that arrived
         self._suspects = 0  # large packets lost since
+        self._probing = False  # whether a probe is under way
         self._begin()
 
     def _begin(self) -> None:
         """Let everything up to the limit be possible again."""
         self._failed = self._limit + 1  # the smallest size that is believed not to pass
         self._failures = 0
-        self._probing = False
         self._next_search = inf
 
     # --8<-- [start:probe]
@@ -130,12 +130,11 @@ class PathMtuSearch:
 
     def on_lost(self, size: int, sent_time: float) -> None:
         """A packet was lost that was no probe (rule 5)."""
-        if size <= BASE or sent_time <= self._newest_large:
+        if not BASE < size <= self.size or sent_time <= self._newest_large:
             return
         self._suspects += 1
         if self._suspects >= BLACK_HOLE:
             self._suspects = 0
-            self._newest_large = sent_time
             self.size = BASE
             self.black_holes += 1
             self._begin()

@@ -108,6 +108,43 @@ def test_a_black_hole_makes_it_fall_back_and_search_anew() -> None:
     assert 1280 < mtu.size <= 1300
 
 
+def test_what_was_under_way_when_it_fell_back_is_no_second_black_hole() -> None:
+    """Rule 5: a whole window of large packets is lost; the search that goes on meanwhile is not begun again each time."""
+    mtu = PathMtuSearch()
+    search(mtu, 1500)
+    for number in range(6):
+        mtu.on_lost(1452, number / 1000)
+    assert (mtu.size, mtu.black_holes) == (BASE, 1)
+    assert mtu.next_probe(1.0) == 1452
+    for number in range(6, 300):
+        mtu.on_lost(1452, number / 1000)
+    assert mtu.black_holes == 1
+    assert mtu.next_probe(1.0) is None  # one is under way
+    for _ in range(2):
+        mtu.on_probe_lost(1452, 1.0)
+        assert mtu.next_probe(1.0) == 1452
+    mtu.on_probe_lost(1452, 1.0)
+    assert mtu.next_probe(1.0) == 1326
+    mtu.on_probe_acked(1326, 1.0)
+    for number in range(300, 600):
+        mtu.on_lost(1452, number / 1000)
+    assert (mtu.size, mtu.black_holes) == (1326, 1)
+
+
+def test_a_probe_outlives_the_fall_back() -> None:
+    """Rules 3 and 5: it is still the only one under way."""
+    mtu = PathMtuSearch(9000)
+    mtu.on_probe_lost(mtu.next_probe(0.0) or 0, 0.0)
+    mtu.on_probe_acked(1400, 0.0)
+    assert mtu.next_probe(0.0) == 9000
+    for number in range(6):
+        mtu.on_lost(1400, number / 1000)
+    assert mtu.size == BASE
+    assert mtu.next_probe(0.0) is None
+    mtu.on_probe_lost(9000, 0.0)
+    assert mtu.next_probe(0.0) == 9000
+
+
 def test_losses_among_arrivals_are_no_black_hole() -> None:
     """Rule 5: a queue that drops a hundred packets in a row, and then carries one that was sent later."""
     mtu = PathMtuSearch()
