@@ -43,7 +43,7 @@ from sleepy.udp.connections.greeting import Greeting
 from sleepy.udp.connections.liveness import AwakeClock, Heartbeat
 from sleepy.udp.connections.packet_exchange import PacketExchange
 from sleepy.udp.connections.parameters import Parameters
-from sleepy.udp.connections.plain import Envelope, beginning
+from sleepy.udp.connections.plain import Envelope, PlainPackets, beginning
 from sleepy.udp.connections.preface import Preface, write_challenge, write_response
 from sleepy.udp.delivery.chunks import CLOSE, Close, ProtocolError
 from sleepy.udp.path.path_validation import PathValidation
@@ -115,9 +115,9 @@ class Connection(Dialogue):
         self._response: tuple[Address, bytes] | None = None  # a challenge to be answered, and where it came from
         self._greeting: Greeting | None = None
         self.established = peer_parameters is not None
-        if peer_parameters is None:
-            self._greeting = Greeting(config.parameters(), config.random_bytes)
-        else:
+        if isinstance(envelope, PlainPackets):
+            self._greeting = Greeting(config.parameters(), config.random_bytes, envelope)
+        if peer_parameters is not None:
             self._agree(peer_parameters)
 
     def _agree(self, parameters: bytes) -> None:
@@ -182,7 +182,7 @@ class Connection(Dialogue):
             if greeting.is_another(preface.hello.nonce):
                 self._ending.finish(WentAway("the peer was started anew"))
             elif greeting.peer is None:
-                greeting.peer = preface.hello.nonce
+                greeting.meet(preface.hello.nonce)
                 self._agree(preface.hello.parameters)
                 self.established = True
                 self._news.add(Established())

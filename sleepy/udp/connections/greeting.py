@@ -11,7 +11,7 @@ Rules:
 
 from collections.abc import Callable
 
-from sleepy.udp.connections.plain import beginning
+from sleepy.udp.connections.plain import TAG, PlainPackets, beginning
 from sleepy.udp.connections.preface import HELLO, NONCE, Hello, write_hello
 
 
@@ -21,6 +21,7 @@ class Greeting:
     Args:
         parameters: What we say of ourselves.
         random_bytes: Where the number comes from.
+        packets: Learns both sides' tags.
 
     Attributes:
         payload: Our hello.
@@ -28,13 +29,21 @@ class Greeting:
         peer: The peer's number; None before its hello.
     """
 
-    __slots__ = ("_acked", "due", "payload", "peer")
+    __slots__ = ("_acked", "_packets", "due", "payload", "peer")
 
-    def __init__(self, parameters: bytes, random_bytes: Callable[[int], bytes]) -> None:
-        self.payload = write_hello(Hello(random_bytes(NONCE), parameters))
+    def __init__(self, parameters: bytes, random_bytes: Callable[[int], bytes], packets: PlainPackets) -> None:
+        nonce = random_bytes(NONCE)
+        self.payload = write_hello(Hello(nonce, parameters))
         self.due = True
         self.peer: bytes | None = None
+        self._packets = packets
         self._acked = False
+        packets.ours = nonce[:TAG]
+
+    def meet(self, nonce: bytes) -> None:
+        """The peer says hello, with this number."""
+        self.peer = nonce
+        self._packets.theirs = nonce[:TAG]
 
     def may_read(self, datagram: bytes) -> bool:
         """Whether to open a datagram: any after the peer's hello, before it none but that (rule 2)."""

@@ -1,19 +1,30 @@
 """The plain mode: packets as they are, for everybody to read, and for anybody to forge.
 
 A connection puts its packets in an *envelope*. The usual one is `sleepy.udp.security.protection.Protection`: closed, and
-addressed to a connection id. This one is none at all. What travels is what `sleepy.udp.endpoint.Endpoint` makes, so a
-capture can be read as reliable.io's traffic, which is what it is for: for lessons, and for programs that are alone on their
-network.
+addressed to a connection id. This one is open. What travels is what `sleepy.udp.endpoint.Endpoint` makes, so a capture can
+be read as reliable.io's traffic, which is what it is for: for lessons, and for programs that are alone on their network.
 
-Without ids a peer is known by its address alone; so it cannot change its address. Without a handshake the first packet has
-to say who begins: a *hello* (`sleepy.udp.connections.preface`), with a number drawn at random. A hello with another number
-from the same address is another peer, or the same one started anew.
+Rules:
+
+1. Without ids a peer is known by its address alone; so it cannot change its address.
+2. Without a handshake the first packet has to say who begins: a *hello* (`sleepy.udp.connections.preface`), with a number
+   drawn at random. A hello with another number from the same address is another peer, or the same one started anew.
+3. Two who talk, part, and talk again use the same addresses and begin with the same sequence numbers. So that what is late
+   from the first conversation is not taken for a part of the second, each packet ends with a *tag*: the first 4 bytes of
+   its receiver's number. Who does not know that number yet says hello, and has zeros there; nothing else is read without
+   the tag. (TCP waits for two minutes before it uses the same ports again; ENet counts conversations in two bits.)
+4. A hello that is late from an earlier conversation cannot be told from that of a peer who was started anew: it ends the
+   second one, and nothing of it is read.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from sleepy.udp.connections.preface import HELLO, NONCE
 from sleepy.udp.header import read_header
+
+
+TAG: Final = 4  # bytes
+NO_TAG: Final = bytes(TAG)
 
 
 class Envelope(Protocol):
@@ -44,29 +55,34 @@ class Envelope(Protocol):
 
 
 class PlainPackets:
-    """The envelope that is none.
+    """The open envelope: a packet and a tag (rule 3).
 
     Attributes:
-        overhead: None.
+        ours: The tag of packets for us.
+        theirs: The tag of packets for the peer, once it has said hello.
+        overhead: The tag's bytes.
         highest: Without a proof of who sent it, no datagram counts as the newest.
         exhausted: Never.
     """
 
-    __slots__ = ()
+    __slots__ = ("ours", "theirs")
 
-    overhead = 0
+    overhead = TAG
     highest = -1
     exhausted = False
 
-    @staticmethod
-    def protect(payload: bytes, _now: float) -> bytes:
-        """The same."""
-        return payload
+    def __init__(self) -> None:
+        self.ours = self.theirs = NO_TAG
 
-    @staticmethod
-    def unprotect(datagram: bytes, _now: float) -> bytes | None:
-        """The same."""
-        return datagram
+    def protect(self, payload: bytes, _now: float) -> bytes:
+        """Add the tag."""
+        return payload + self.theirs
+
+    def unprotect(self, datagram: bytes, _now: float) -> bytes | None:
+        """Take the tag off; None if it is not ours, and nobody says hello."""
+        if datagram.endswith(self.ours) or begins(datagram):
+            return datagram[:-TAG]
+        return None
 
 
 def beginning(datagram: bytes) -> bytes | None:

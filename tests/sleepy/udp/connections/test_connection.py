@@ -290,6 +290,38 @@ def test_a_plain_peer_that_was_started_anew_is_noticed() -> None:
     assert world.b.connection.finished
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_late_from_an_earlier_conversation_does_not_enter_the_next(seed: int) -> None:
+    """Rule 3 of plain: the same addresses, the same sequence numbers and message ids; nothing of it is read, nor acked."""
+    channels = (ChannelConfig(), ChannelConfig(Delivery.RELIABLE_UNORDERED), ChannelConfig(Delivery.UNRELIABLE))
+    config = ConnectionConfig(channels=channels)
+
+    def speak(world: World, word: bytes) -> None:
+        for _ in range(30):
+            for side in (world.a, world.b):
+                for channel in range(3):
+                    world.send(side, word, channel=channel)
+            world.run(0.05)
+
+    first = settled("plain", config=config, seed=100 + seed)
+    speak(first, b"before")
+    late = [(side.address, datagram) for side in (first.a, first.b) for _, _, datagram in side.sent]
+    late = [(address, datagram) for address, datagram in late if beginning(datagram) is None]
+    assert len(late) > 60
+    second = World(mode="plain", config=config, seed=200 + seed)
+    random = Random(seed)
+    for source, datagram in late:
+        to = second.b if source == ALICE else second.a
+        second.at(100 + random.random() * 2, lambda to=to, it=datagram, source=source: to.receive(it, source))
+    speak(second, b"after")
+    second.run(3)
+    for side in (second.a, second.b):
+        assert side.error is None
+        assert {message for messages in side.inbox.values() for message in messages} == {b"after"}
+        assert len(side.inbox[0]) == len(side.inbox[1]) == 30
+        assert side.connection.statistics().packets_lost == 0
+
+
 # ---- silence
 
 

@@ -10,11 +10,30 @@ from sleepy.udp.connections.preface import Hello, write_hello
 HELLO = write_hello(Hello(b"12345678", b"parameters"))
 
 
-def test_nothing_is_added() -> None:
-    packets = PlainPackets()
-    assert packets.protect(b"packet", 0.0) == packets.unprotect(b"packet", 0.0) == b"packet"
-    assert packets.overhead == 0
-    assert not packets.exhausted
+def tagged() -> tuple[PlainPackets, PlainPackets]:
+    """Two who have met."""
+    one, other = PlainPackets(), PlainPackets()
+    one.ours = other.theirs = b"1111"
+    one.theirs = other.ours = b"2222"
+    return one, other
+
+
+def test_a_tag_is_added_behind_and_taken_off() -> None:
+    """So the packet begins as reliable.io's packets do."""
+    one, other = tagged()
+    assert one.protect(b"packet", 0.0) == b"packet2222"
+    assert other.unprotect(b"packet2222", 0.0) == b"packet"
+    assert one.overhead == 4
+    assert not one.exhausted
+
+
+def test_what_bears_another_tag_is_not_read() -> None:
+    """Rule 3: unless it is a hello, whose sender knows no tag."""
+    one, other = tagged()
+    assert one.unprotect(one.protect(b"packet", 0.0), 0.0) is None
+    assert other.unprotect(b"", 0.0) is None
+    [hello] = Endpoint(now=0.0).send(HELLO)
+    assert other.unprotect(PlainPackets().protect(hello, 0.0), 0.0) == hello
 
 
 def test_a_hello_begins() -> None:
