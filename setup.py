@@ -10,17 +10,25 @@ import sys
 
 from setuptools import Extension, setup
 
-HOT = [
-    f"sleepy/udp/{name}.py"
-    for name in ("sequence", "header", "statistics", "acks", "bare_acks", "reassembly", "endpoint")
-]
+UDP = {  # by folder
+    "": "sequence header statistics acks bare_acks reassembly endpoint",
+    "path/": "ack_policy pacing path_mtu path_validation recovery round_trip",
+    "delivery/": "block_memory blocks chunk_reader chunks incoming_blocks messages payload ranges scheduler slices",
+    "delivery/channels/": "reliable_receiver reliable_sender unreliable",
+    "path/congestion/": "delivery_rate",
+    "security/": "protection replay",
+    "connections/": "connection dialogue ending greeting liveness news packet_exchange plain preface",
+    "nodes/": "plain_switchboard secure_switchboard switchboard wakeups",
+}
+HOT = [f"sleepy/udp/{folder}{name}.py" for folder, names in UDP.items() for name in names.split()]
+LEVEL = "3"  # of the C compiler's optimisation
 
 
 def compiled() -> list[Extension]:
     """The hot modules as extensions."""
     from mypyc.build import mypycify  # noqa: PLC0415  not there in a pure build
 
-    extensions = mypycify(["--config-file", os.devnull, "--strict", *HOT], opt_level="3")
+    extensions = mypycify(["--config-file", os.devnull, "--strict", *HOT], opt_level=LEVEL, debug_level="0")
     if sys.platform == "linux":
         for extension in extensions:  # calls among the modules are direct, those to CPython a jump shorter
             extension.extra_compile_args += ["-fno-semantic-interposition", "-fno-plt"]

@@ -19,15 +19,15 @@ import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from shutil import copy, copytree, ignore_patterns
+from shutil import copy
 from time import thread_time_ns
 from typing import Any
 
+from benchmarks.compiled import ROOT, build, run
 from benchmarks.endpoint_naive import NaiveEndpoint
 from benchmarks.endpoint_work import WORKS
 from sleepy.udp import Endpoint, endpoint
 
-ROOT = Path(__file__).parents[1]
 WARM = 300  # exchanges until the memory of 256 packets is full
 TURN = 10e6  # nanoseconds, roughly
 
@@ -35,23 +35,10 @@ PYTHON = [sys.executable, "-m", "benchmarks.endpoint", "--serve"]
 COMPILED_WORK = "endpoint_work_compiled"
 
 
-def run(command: list[str], folder: Path, wanted: str) -> None:
-    """Run a compiler."""
-    environment = os.environ | {"SLEEPY_MYPYC": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"cannot compile: {wanted}?\n{done.stdout}{done.stderr}")
-
-
 def build_sleepy(folder: Path) -> None:
     """A copy of the source in which setup.py compiles the hot modules, and a copy of the work with them."""
-    for name in ("sleepy", "benchmarks"):
-        copytree(ROOT / name, folder / name, ignore=ignore_patterns("__pycache__", "*.so"))
-    copy(ROOT / "setup.py", folder)
     copy(ROOT / "benchmarks/endpoint_work.py", folder / f"{COMPILED_WORK}.py")
-    build = f"import setup; setup.HOT.append('{COMPILED_WORK}.py'); setup.main()"
-    command = [sys.executable, "-c", build, "--quiet", "build_ext", "--inplace"]
-    run(command, folder, "are mypy[mypyc], setuptools and a C compiler here")
+    build(folder, f"{COMPILED_WORK}.py")
 
 
 def build_c(folder: Path, reliable: Path) -> None:

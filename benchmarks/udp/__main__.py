@@ -2,6 +2,7 @@
 
     python -m benchmarks.udp                        # what is installed here: sleepy, perhaps uvloop; takes some minutes
     python -m benchmarks.udp echo bulk --peers      # beside aioquic and ENet, in a virtual environment of their own
+    python -m benchmarks.udp echo --compiled        # and compiled by mypyc, in a temporary folder; needs a C compiler
     python -m benchmarks.udp crowd                  # 10,000 peers on one node beside ten
     python -m benchmarks.udp goodput --kernel       # a path with loss, simulated; beside the kernel's TCP (as root)
     taskset -c 1 python -m benchmarks.udp echo      # all on one processor, if others need the rest
@@ -20,12 +21,14 @@ import json
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.compiled import build
 from benchmarks.http import peers
 from benchmarks.http.rounds import Cell
 from benchmarks.udp import crowd, goodput
@@ -49,6 +52,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two short rounds of everything: a first look")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="contenders with one of these words in the name")
     parser.add_argument("--peers", action="store_true", help="measure the peers too; installs them at the first time")
+    parser.add_argument("--compiled", action="store_true", help="build and measure the compiled package too")
     parser.add_argument("--kernel", action="store_true", help="measure the kernel's TCP too, in network namespaces")
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
     options = parser.parse_args()
@@ -68,7 +72,8 @@ def choose(what: str, options: argparse.Namespace, python: Path) -> list[str]:
     chosen = []
     for name, contender in CONTENDERS.items():
         wanted = not options.only or any(word in name for word in options.only)
-        if not wanted or (what == "bulk" and not contender.streams):
+        able = (options.compiled or not contender.compiled) and (what != "bulk" or contender.streams)
+        if not (wanted and able):
             continue
         lacking = peers.missing(contender.needs, python)
         if lacking:
@@ -95,10 +100,18 @@ def _text(cell: Cell, first: Cell) -> str:
     return f"{cell.middle:.2f} ({cell.least:.2f}), {cell.ratio(first):.2f}x"
 
 
-def measure_sockets(what: str, options: argparse.Namespace, python: Path) -> Any:
+def measure_sockets(what: str, options: argparse.Namespace, python: Path, compiled: Path) -> Any:
     with STDERR.status(what) as status:
         names = choose(what, options, python)
-        cells = play(names, what, options.rounds, options.seconds, python, lambda who: status.update(f"{what}: {who}"))
+        cells = play(
+            names,
+            what,
+            options.rounds,
+            options.seconds,
+            python,
+            compiled,
+            lambda who: status.update(f"{what}: {who}"),
+        )
     STDOUT.print(as_table(f"{what}, us per {'message' if what == 'echo' else 'KiB'}", cells))
     return {name: {side: cell.turns for side, cell in row.items()} for name, row in cells.items()}
 
@@ -134,13 +147,17 @@ def main() -> int:
     options = parse()
     python = peers.install(STDERR.print, Path(__file__).parent) if options.peers else peers.OURS
     figures: dict[str, Any] = {}
-    for part in options.parts:
-        if part == "crowd":
-            figures[part] = measure_crowd(options)
-        elif part == "goodput":
-            figures[part] = measure_goodput(options)
-        else:
-            figures[part] = measure_sockets(part, options, python)
+    with TemporaryDirectory(prefix="sleepy-udp-") as temporary:
+        if options.compiled:
+            with STDERR.status("compiling"):
+                build(Path(temporary))
+        for part in options.parts:
+            if part == "crowd":
+                figures[part] = measure_crowd(options)
+            elif part == "goodput":
+                figures[part] = measure_goodput(options)
+            else:
+                figures[part] = measure_sockets(part, options, python, Path(temporary))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
     return 0

@@ -7,24 +7,26 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from benchmarks.compiled import ROOT
 from benchmarks.http.rounds import Cell
+from benchmarks.udp.contenders import CONTENDERS
 from benchmarks.udp.load import WINDOW
 
-ROOT = Path(__file__).parents[2]
 FIRST = {"echo": 4 * WINDOW, "bulk": 16}  # of the turn that tells how much fills a turn
 
 Cells = dict[str, dict[str, Cell]]  # by contender, then by what was measured: "client", "both"
 
 
 class Pair:
-    """A contender's two processes.
+    """A contender's two processes, which run the code that is in ``root``.
 
     Raises:
         RuntimeError: One of them ended; the text says why.
     """
 
-    def __init__(self, name: str, python: Path) -> None:
+    def __init__(self, name: str, python: Path, root: Path) -> None:
         self.name = name
+        self.root = root
         self.counts: dict[str, int] = {}
         self.processes: list[subprocess.Popen[str]] = []
         self.server = self._start(python)
@@ -34,9 +36,9 @@ class Pair:
 
     def _start(self, python: Path, *arguments: str) -> "subprocess.Popen[str]":
         command = [str(python), "-m", "benchmarks.udp.worker", self.name, *arguments]
-        environment, pipe = os.environ | {"PYTHONPATH": str(ROOT)}, subprocess.PIPE
+        environment, pipe = os.environ | {"PYTHONPATH": str(self.root)}, subprocess.PIPE
         process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True
+            command, cwd=self.root, env=environment, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True
         )
         self.processes.append(process)
         return process
@@ -75,14 +77,20 @@ class Pair:
 
 
 def play(
-    names: list[str], what: str, rounds: int, seconds: float, python: Path, advance: Callable[[str], None]
+    names: list[str],
+    what: str,
+    rounds: int,
+    seconds: float,
+    python: Path,
+    compiled: Path,
+    advance: Callable[[str], None],
 ) -> Cells:
-    """All rounds: in each, every contender takes a turn."""
+    """All rounds: in each, every contender takes a turn; ``compiled`` is where our compiled package is."""
     cells: Cells = {name: {"client": Cell(), "both": Cell()} for name in names}
     with ExitStack() as stack:
         pairs = []
         for name in names:
-            pairs.append(pair := Pair(name, python))
+            pairs.append(pair := Pair(name, python, compiled if CONTENDERS[name].compiled else ROOT))
             stack.callback(pair.close)
         for number in range(rounds):
             for place in range(len(pairs)):

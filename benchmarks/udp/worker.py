@@ -15,6 +15,7 @@ import time
 from benchmarks.http.server import CLIENT_CPU, SERVER_CPU, prepare
 from benchmarks.udp.contenders import CONTENDERS
 from benchmarks.udp.load import PIECE, Client
+from sleepy.udp.connections import connection
 
 
 def cpu_seconds(pid: int) -> float:
@@ -39,6 +40,8 @@ def main() -> None:
     parser.add_argument("--of", type=int, metavar="PID")
     arguments = parser.parse_args()
     contender = CONTENDERS[arguments.contender]
+    if str(connection.__file__).endswith(".py") is contender.compiled:
+        sys.exit(f"{arguments.contender} is to be measured, and this is something else: {connection.__file__}")
     if arguments.ask is None:
         prepare(SERVER_CPU)
         contender.serve(lambda port: print(port, flush=True))

@@ -40,7 +40,12 @@ def test_an_unknown_part_is_named() -> None:
 
 def test_a_contender_that_fails_says_why() -> None:
     with pytest.raises(RuntimeError, match=r"nobody has failed:(?s:.*)invalid choice: 'nobody'"):
-        Pair("nobody", Path(sys.executable))
+        Pair("nobody", Path(sys.executable), ROOT)
+
+
+def test_the_source_is_not_measured_as_compiled() -> None:
+    with pytest.raises(RuntimeError, match=r"sleepy compiled is to be measured, and this is something else: .*\.py"):
+        Pair("sleepy compiled", Path(sys.executable), ROOT)
 
 
 def test_each_message_of_the_crowd_is_answered() -> None:

@@ -12,7 +12,13 @@ import pytest
 from setup import HOT
 
 ROOT = Path(__file__).parents[3]
-TESTS = ["traces", "two_endpoints", *(Path(module).stem for module in HOT)]
+TOGETHER = [f"tests/sleepy/udp/test_{name}.py" for name in ("traces", "two_endpoints", "two_connections")]
+
+
+def mirror(module: str) -> str:
+    """The test file of a module."""
+    path = Path("tests", module)
+    return str(path.with_name(f"test_{path.name}"))
 
 
 def run(folder: Path, *command: str) -> str:
@@ -30,7 +36,8 @@ def run(folder: Path, *command: str) -> str:
 def test_the_compiled_modules_pass_the_tests_of_the_source(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "sleepy", tmp_path / "sleepy", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     shutil.copy(ROOT / "setup.py", tmp_path)
-    run(tmp_path, "setup.py", "--quiet", "build_ext", "--inplace")
+    build = "import setup; setup.LEVEL = '0'; setup.main()"  # quick to compile, and as right as any other
+    run(tmp_path, "-c", build, "--quiet", "build_ext", "--inplace")
     for name in ("tests", "benchmarks", "labs", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     names = [module.removesuffix(".py").replace("/", ".") for module in HOT]
@@ -38,12 +45,6 @@ def test_the_compiled_modules_pass_the_tests_of_the_source(tmp_path: Path) -> No
     assert [file.endswith(".so") for file in files.split()] == [True] * len(HOT)
     tracked = "import gc; from sleepy.udp import Packet; print(gc.is_tracked(Packet(0, b'')))"
     assert run(tmp_path, "-c", tracked) == "False\n"  # or mypyc has not seen the hints of sleepy._mypyc
-    run(
-        tmp_path,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        *(f"tests/sleepy/udp/test_{test}.py" for test in TESTS),
-    )
+    tests = [test for test in map(mirror, HOT) if (ROOT / test).exists()]
+    assert len(tests) > len(HOT) / 2
+    run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, *TOGETHER)

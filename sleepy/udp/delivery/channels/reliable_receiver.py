@@ -32,7 +32,7 @@ class ReliableReceiver:
         self._channel = channel
         self._config = config
         self._ordered = config.delivery is Delivery.RELIABLE_ORDERED
-        self._base = 0  # the first id that is missing
+        self._base: int = 0  # the first id that is missing
         self._waiting: dict[int, bytes | None] = {}  # later ids that came, and what is yet to be delivered of them
         self._assemblies: dict[int, Assembly] = {}
         self._ready: deque[bytes] = deque()
