@@ -25,7 +25,7 @@ from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.codec import A, AnswerReader, Codec, Q
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.deadlines import Deadlines
-from sleepy.tcp.dialing.dials import Dials
+from sleepy.tcp.dialing.dials import Dials, address_of
 from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, RemoteProtocolError, RequestTimeout
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.http.http1 import Http1
@@ -412,7 +412,7 @@ class PeerClient(Generic[Q, A]):
         if not isinstance(error, RemoteProtocolError):
             stale = connection.messages > 0 and reader.between_messages
             closed = ConnectionClosed(
-                f"{self._authority} closed the connection before it answered ({error or 'in order'})", stale=stale
+                f"{address_of(connection)} closed the connection before it answered ({error or 'in order'})", stale=stale
             )
             closed.__cause__, error = error, closed
         self._lost(connection, error)

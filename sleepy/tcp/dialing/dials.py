@@ -85,7 +85,7 @@ class Dials:
             failed(error)
             return
         if self._trace is not None:
-            self._trace("connection.dialed", connection=number, address=_address(connection))
+            self._trace("connection.dialed", connection=number, address=address_of(connection))
         opened(connection)
 
     async def close(self) -> None:
@@ -96,6 +96,7 @@ class Dials:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _address(connection: Connection[A]) -> str:
+def address_of(connection: Connection[A]) -> str:
+    """Where a connection leads, in words."""
     address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
     return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)

@@ -307,7 +307,7 @@ async def test_raising_the_limit_serves_those_in_line() -> None:
         await turns()
         assert client.conns_count == 1
         client.max_conns = 2
-        assert client.max_conns == 2
+        assert client.max_conns == client.conns_count == 2  # at once, and not when something else happens
         second = await peer.accept()
         await second.read_head()
         second.answer()
@@ -320,6 +320,7 @@ async def test_lowering_the_limit_closes_what_is_too_many() -> None:
     async with Peer() as peer, HostClient(peer.addr, max_conns=3) as client:
         wires = await warm(client, peer, 3)
         client.max_conns = 1
+        assert client.conns_count == 1
         await wires[0].gone()
         await wires[1].gone()
         assert client.conns_count == client.idle_conns_count == 1
@@ -412,6 +413,17 @@ async def test_a_retry_after_a_stale_connection_takes_a_fresh_one() -> None:
         fresh.answer()
         await soon(task)
         assert client.conns_count == 1
+
+
+async def test_of_several_addresses_the_error_names_the_one_that_was_asked() -> None:
+    async with Peer() as one, Peer() as two, HostClient(f"{one.addr},{two.addr}", max_attempts=1) as client:
+        for peer in (one, two):
+            asking = asyncio.create_task(client.get("/"))
+            wire = await peer.accept()
+            await wire.read_head()
+            wire.close()
+            with pytest.raises(ConnectionClosed, match=f"^{peer.addr} closed the connection before it answered"):
+                await soon(asking)
 
 
 async def test_only_the_first_stale_connection_is_free() -> None:
