@@ -29,6 +29,7 @@ from typing import Any
 from benchmarks.http import peers
 from benchmarks.http.load import BODY
 from benchmarks.http.server import CLIENT_CPU, SERVER_CPU, prepare
+from labs.ports import reserve_port
 from sleepy import tcp
 
 ROOT = Path(__file__).parents[2]
@@ -109,8 +110,7 @@ class Process:
     python: Path
 
     def __post_init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = reserve_port()
         command = [self.python, "-m", "benchmarks.http.servers", "--serve", self.name, str(self.port)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)

@@ -5,13 +5,11 @@ becomes of TCP when a segment is lost, doubled, damaged or overtaken, and refuse
 """
 
 import shutil
-import socket
 import subprocess
-from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import IO, cast
 
-from labs.ledger import Address
+from labs.ports import reserve_port
 from labs.scenario import Scenario
 from labs.worlds import Probe, Progress, Run, carry_out, convene, roles
 
@@ -47,7 +45,7 @@ def run(run: Run, progress: Progress) -> None:
         WorldError: It could not be played to its end. Nothing of it remains but the run's folder.
     """
     base = run.folder / ".meeting"
-    listen, dial = reserve_ports(run.ports), reserve_ports(run.ports)
+    listen, dial = ({name: (_LOCALHOST, reserve_port()) for name in run.ports} for _ in range(2))
     order = run.order(left=_LOCALHOST, right=_LOCALHOST, listen=listen, dial=dial)
     log = base / "log"
     started: dict[str, subprocess.Popen[bytes]] = {}
@@ -62,21 +60,3 @@ def run(run: Run, progress: Progress) -> None:
         roles.hear_out(meeting, started, progress, cast("IO[bytes]", client.stdout), log, run.patience)
         carry_out(meeting.folder, run.folder)
     shutil.rmtree(base)
-
-
-def reserve_ports(ports: Mapping[str, int]) -> Mapping[str, Address]:
-    """A free port of this machine for each contender, which nobody else gets before the role comes to take it.
-
-    A port just looked at and let go is anybody's: the kernel may hand it to the next who asks for any. So each is left
-    with a connection in TIME_WAIT. For the next minute the kernel gives such a port to nobody who asks for any, and to
-    who asks for it by number with SO_REUSEADDR, as `asyncio` does for its servers.
-    """
-    with ExitStack() as stack:
-        taken: dict[str, Address] = {}
-        for contender in ports:
-            server = stack.enter_context(socket.create_server((_LOCALHOST, 0)))
-            taken[contender] = (_LOCALHOST, server.getsockname()[1])
-            with socket.create_connection(taken[contender]) as client:
-                server.accept()[0].close()  # who closes first is left with TIME_WAIT: it has to be the port's own side
-                client.recv(1)
-        return taken

@@ -4,10 +4,12 @@ Everything awaited here gives up after `PATIENCE`, so that what should happen an
 """
 
 import asyncio
+import atexit
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Self, TypeVar
 
 from sleepy.trace import Event, Trace
@@ -35,16 +37,20 @@ async def turns_until(ready: Callable[[], bool]) -> None:
 
 
 class Clock:
-    """The loop's clock, which can be moved on: what is due in a minute is due now."""
+    """The loop's clock, which can be moved on: what is due in a minute is due now.
+
+    By itself it goes at a tenth of its pace: what is due in two seconds is not due because the machine was busy for so long.
+    """
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self._time = loop.time
+        self._began = loop.time()
         self._moved = 0.0
         loop.time = self.time  # type: ignore[method-assign]
 
     def time(self) -> float:
-        return self._time() + self._moved
+        return self._began + (self._time() - self._began) / 10 + self._moved
 
     async def advance(self, seconds: float) -> None:
         await turns()  # what was begun first is begun before
@@ -205,8 +211,15 @@ async def connected(address: tuple[str, int]) -> AsyncIterator[Wire]:
         await wire.until(lambda: wire.lost)
 
 
+@cache
 def closed_port() -> str:
-    """An address on this machine where nobody listens (it was free just now)."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        host, port = sock.getsockname()
+    """An address on this machine where nobody listens.
+
+    The port is taken, by a socket that does not listen and stays for as long as the tests run: so nobody else can, and no
+    dial is given it as its own port and finds itself there.
+    """
+    sock = socket.socket()
+    atexit.register(sock.close)
+    sock.bind(("127.0.0.1", 0))
+    host, port = sock.getsockname()
     return f"{host}:{port}"

@@ -19,7 +19,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.sleepy.tcp.helpers import PATIENCE, closed_port
+from labs.ports import reserve_port
+from tests.sleepy.tcp.helpers import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 LARGE = bytes(range(256)) * 32768  # 8 MiB
@@ -195,7 +196,7 @@ def nginx(
     certificate.private_key_pem.write_to_path(folder / "key")
     for pem in certificate.cert_chain_pems:
         pem.write_to_path(folder / "certificate", append=True)
-    address, tls_address = closed_port(), closed_port()
+    address, tls_address = (f"127.0.0.1:{reserve_port()}" for _ in range(2))
     config = NGINX.format(
         folder=folder,
         address=address,

@@ -164,7 +164,7 @@ async def test_options_that_make_no_sense_are_refused(make: Make) -> None:
 
 
 async def test_nobody_there(make: Make) -> None:
-    async with make(closed_port()) as client:
+    async with make(closed_port(), max_attempts=2) as client:
         with pytest.raises(OSError, match="cannot connect"):
             await client.get("/")
         assert client.pending_requests == 0
