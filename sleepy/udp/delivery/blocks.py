@@ -63,6 +63,7 @@ from sleepy.udp.delivery.chunks import (
 )
 from sleepy.udp.delivery.payload import PacketBuilder
 from sleepy.udp.delivery.ranges import Ranges
+from sleepy.udp.delivery.send_buffer import SendBuffer
 from sleepy.udp.delivery.slices import LEAST_PIECE, units
 
 __all__ = ["FAILED", "MAX_BLOCKS", "WINDOW", "BlockState", "OutgoingBlock", "OutgoingBlocks", "TooManyBlocks"]
@@ -115,7 +116,6 @@ class OutgoingBlock:
         "_ready",
         "_share",
         "_source",
-        "_written",
         "acked",
         "code",
         "error",
@@ -144,8 +144,7 @@ class OutgoingBlock:
         self._left = memoryview(b"")  # of the source's last item
         self._share = Share(memory)
         self._head = bytes([BLOCK_DATA]) + write_varint(number)
-        self._buffer = bytearray()  # from _base on
-        self._written = 0  # bytes
+        self._buffer = SendBuffer()  # from _base on
         self._base = 0  # the first unit that is not acked
         self._arrived = Ranges()  # units behind it that are
         self._again = Ranges()  # units that were lost
@@ -171,12 +170,11 @@ class OutgoingBlock:
         """
         if len(data) > self.room:
             raise ValueError(f"{len(data)} bytes for block {self.number}, which has room for {self.room}")
-        if self._announced is not None and self._written + len(data) > self._announced:
+        if self._announced is not None and self._buffer.end + len(data) > self._announced:
             raise ValueError(f"block {self.number} was announced with {self._announced} bytes; these are more")
-        self._buffer += data
+        self._buffer.write(data)
         self._share.hold(len(self._buffer))
-        self._written += len(data)
-        self._ready = self._written // UNIT
+        self._ready = self._buffer.end // UNIT
 
     def end(self) -> None:
         """Say that no more comes.
@@ -184,12 +182,13 @@ class OutgoingBlock:
         Raises:
             ValueError: Fewer bytes were written than were announced.
         """
-        if self._announced is not None and self._announced != self._written:
-            raise ValueError(f"block {self.number} was announced with {self._announced} bytes; it has {self._written}")
+        written = self._buffer.end
+        if self._announced is not None and self._announced != written:
+            raise ValueError(f"block {self.number} was announced with {self._announced} bytes; it has {written}")
         if not self._ended:
             self._ended = True
-            self.size = self._written
-            self._ready = units(self._written)
+            self.size = written
+            self._ready = units(written)
             self._due.add(BLOCK_END)
 
     # --8<-- [end:write]
@@ -204,7 +203,7 @@ class OutgoingBlock:
         self.state, self.code, self.reason = state, code, reason
         self._again = Ranges()
         self._next = self._ready = self._base
-        self._buffer = bytearray()
+        self._buffer.drop(self._buffer.end)
         self._share.hold(0)
         self._due.clear()
         self._source, self._left = None, memoryview(b"")
@@ -248,16 +247,16 @@ class OutgoingBlock:
         again = len(self._again) > 0
         first, end = self._again.lowest if again else (self._next, min(self._ready, self._limit))
         room = packet.room - DATA_HEADER
-        start = (first - self._base) * UNIT
-        if min((end - first) * UNIT, len(self._buffer) - start) > room:
+        start = first * UNIT
+        if min(end * UNIT, self._buffer.end) - start > room:
             if room < LEAST_PIECE:
                 return False
             end = first + room // UNIT
         if first >= end:
             return False
-        size = min((end - first) * UNIT, len(self._buffer) - start)
+        size = min(end * UNIT, self._buffer.end) - start
         header = self._head + write_varint(first) + write_varint(size)
-        packet.add(header + self._buffer[start : start + size], (self, BLOCK_DATA, first, end - first))
+        packet.add(header + self._buffer.part(start, size), (self, BLOCK_DATA, first, end - first))
         if again:
             self._again.discard(first, end)
         else:
@@ -268,7 +267,7 @@ class OutgoingBlock:
 
     def _control(self, what: int) -> bytes:
         if what == BLOCK_END:
-            return BlockEnd(self.number, self._written).encode()
+            return BlockEnd(self.number, self._buffer.end).encode()
         opened = BlockOpen(self.number, self._announced, self.label).encode()
         if what == BLOCK_OPEN:
             return opened
@@ -289,10 +288,10 @@ class OutgoingBlock:
             self._arrived.add(first, end)
         elif end > self._base:
             end = self._arrived.pop_up_to(end) if self._arrived else end
-            del self._buffer[: (end - self._base) * UNIT]
+            self.acked = min(end * UNIT, self._buffer.end)
+            self._buffer.drop(self.acked)
             self._share.hold(len(self._buffer))
             self._base = end
-            self.acked = min(end * UNIT, self._written)
 
     def on_lost(self, what: int, first: int, count: int, /) -> None:
         """A part did not arrive: send it again, if it still matters (rules 4 and 7)."""
@@ -313,10 +312,9 @@ class OutgoingBlock:
         Raises:
             ProtocolError: It claims to have taken more than was sent.
         """
-        if limit > units(self._written) + MOST_MEMORY // UNIT:
-            raise ProtocolError(
-                f"credit up to unit {limit} of block {self.number}, of which {self._written} bytes were sent"
-            )
+        written = self._buffer.end
+        if limit > units(written) + MOST_MEMORY // UNIT:
+            raise ProtocolError(f"credit up to unit {limit} of block {self.number}, of which {written} bytes were sent")
         self._limit = max(self._limit, limit)
 
     def on_stop(self, code: int, reason: str) -> None:
@@ -330,7 +328,7 @@ class OutgoingBlock:
         if self.state is BlockState.OPEN:
             self._leave(BlockState.STOPPED if code else BlockState.FINISHED, code, reason)
             if not code:
-                self.acked = self._written
+                self.acked = self._buffer.end
         self.settled = True
 
 
