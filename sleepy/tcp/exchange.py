@@ -40,7 +40,8 @@ class Exchange(Generic[Q, A]):
     # What most requests never change is kept once, with the class: there are a hundred thousand requests a second.
     id = 0
     streamed = False
-    timeout = deadline = math.inf
+    timeout = math.inf
+    deadline = math.inf
     sent_at = 0.0
     failures = 0
     was_stale = False

@@ -192,7 +192,7 @@ class HostClient(PeerClient[Q, A]):
         if exchange.body is None:
             self._finish(exchange, connection, now)
 
-    def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], *, whole: bool) -> None:
+    def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], whole: bool) -> None:
         self._done(exchange)
         if whole:
             self._finish(exchange, connection, self._get_loop().time())

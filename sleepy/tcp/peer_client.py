@@ -207,7 +207,7 @@ class PeerClient(Generic[Q, A]):
         """``connection`` is no more; ``error`` is what its exchanges would fail with."""
         raise NotImplementedError
 
-    def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], *, whole: bool) -> None:
+    def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], whole: bool) -> None:
         """The streamed answer of ``exchange`` has ended."""
         raise NotImplementedError
 
@@ -291,7 +291,7 @@ class PeerClient(Generic[Q, A]):
         if body is not None:
             self._send_body(exchange, connection, body)
         if exchange.streamed:
-            exchange.body = IncomingBody(connection, lambda whole: self._body_ended(exchange, connection, whole=whole))
+            exchange.body = IncomingBody(connection, partial(self._body_ended, exchange, connection))
         self._connections[connection].expect(exchange.request, exchange.body, exchange.interim if body else None)
         if self._batches:
             connection.write(exchange.data)
@@ -412,7 +412,8 @@ class PeerClient(Generic[Q, A]):
         if not isinstance(error, RemoteProtocolError):
             stale = connection.messages > 0 and reader.between_messages
             closed = ConnectionClosed(
-                f"{address_of(connection)} closed the connection before it answered ({error or 'in order'})", stale=stale
+                f"{address_of(connection)} closed the connection before it answered ({error or 'in order'})",
+                stale=stale,
             )
             closed.__cause__, error = error, closed
         self._lost(connection, error)

@@ -68,7 +68,7 @@ class PipelineClient(PeerClient[Q, A]):
         *,
         max_conns: int = 1,
         max_pending_requests: int = 1024,
-        max_batch_delay: float = 0.0,
+        max_batch_delay: int | float = 0.0,  # noqa: PYI041 -- mypyc fails at a float's default before **options
         max_idle_conn_duration: float | None = 10.0,
         pipeline_non_idempotent: bool = False,
         stall_guard: bool = True,
