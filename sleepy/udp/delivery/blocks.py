@@ -113,6 +113,7 @@ class OutgoingBlock:
         "_left",
         "_limit",
         "_next",
+        "_over",
         "_ready",
         "_share",
         "_source",
@@ -128,7 +129,13 @@ class OutgoingBlock:
     )
 
     def __init__(
-        self, number: int, label: bytes, size: int | None, source: Iterator[bytes] | None, memory: BlockMemory
+        self,
+        number: int,
+        label: bytes,
+        size: int | None,
+        source: Iterator[bytes] | None,
+        memory: BlockMemory,
+        over: list["OutgoingBlock"],
     ) -> None:
         self.number = number
         self.label = label
@@ -139,6 +146,7 @@ class OutgoingBlock:
         self.error: Exception | None = None
         self.acked = 0
         self.settled = False
+        self._over = over  # where to note that it is settled
         self._announced = size
         self._source = source
         self._left = memoryview(b"")  # of the source's last item
@@ -277,7 +285,7 @@ class OutgoingBlock:
     def on_acked(self, what: int, first: int, count: int, /) -> None:
         """A part arrived."""
         if what == BLOCK_CANCEL:
-            self.settled = True
+            self._settle()
         if what != BLOCK_DATA or self.state is not BlockState.OPEN:
             self._due.discard(what)
             return
@@ -329,7 +337,12 @@ class OutgoingBlock:
             self._leave(BlockState.STOPPED if code else BlockState.FINISHED, code, reason)
             if not code:
                 self.acked = self._buffer.end
-        self.settled = True
+        self._settle()
+
+    def _settle(self) -> None:
+        if not self.settled:
+            self.settled = True
+            self._over.append(self)
 
 
 _SPEAKING: Final = {BlockState.OPEN, BlockState.CANCELLED}
@@ -345,6 +358,7 @@ class OutgoingBlocks:
     def __init__(self, memory: int = DEFAULT_MEMORY) -> None:
         self.blocks: dict[int, OutgoingBlock] = {}
         self._memory = BlockMemory(memory)
+        self._over: list[OutgoingBlock] = []
         self._next = 0
 
     @property
@@ -363,7 +377,7 @@ class OutgoingBlocks:
             raise ValueError(f"a label of {len(label)} bytes; at most {MAX_TEXT} fit")
         if not self.can_open:
             raise TooManyBlocks(f"{len(self.blocks)} blocks are being sent to this peer; at most {MAX_BLOCKS} may be")
-        block = self.blocks[self._next] = OutgoingBlock(self._next, label, size, source, self._memory)
+        block = self.blocks[self._next] = OutgoingBlock(self._next, label, size, source, self._memory, self._over)
         self._next += 1
         return block
 
@@ -385,7 +399,8 @@ class OutgoingBlocks:
 
     def take_settled(self) -> list[OutgoingBlock]:
         """The blocks that are over, once each."""
-        settled = [block for block in self.blocks.values() if block.settled]
+        settled = self._over.copy()
+        self._over.clear()
         for block in settled:
             del self.blocks[block.number]
         return settled

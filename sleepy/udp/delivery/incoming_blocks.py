@@ -49,6 +49,7 @@ class IncomingBlock:
         "_ended",
         "_furthest",
         "_given",
+        "_news",
         "_parts",
         "_share",
         "_sink",
@@ -64,8 +65,9 @@ class IncomingBlock:
         "state",
     )
 
-    def __init__(self, number: int, memory: BlockMemory) -> None:
+    def __init__(self, number: int, memory: BlockMemory, news: dict["IncomingBlock", None]) -> None:
         self.number = number
+        self._news = news  # the blocks that have something to tell, or that are over
         self.label: bytes | None = None
         self.size: int | None = None
         self.state = BlockState.OPEN
@@ -176,7 +178,12 @@ class IncomingBlock:
         """Credit is due when half of what the block may have is free (rule 2)."""
         self._taken = unit
         if self.state is BlockState.OPEN and 2 * (self._given - unit) * UNIT <= self._share.most:
-            self._due.add(BLOCK_CREDIT)
+            self._tell(BLOCK_CREDIT)
+
+    def _tell(self, what: int) -> None:
+        """The sender is to be told."""
+        self._due.add(what)
+        self._news[self] = None
 
     def _check_finished(self) -> None:
         if self._ended and self._touched and self.label is not None and self._taken == units(self.size or 0):
@@ -204,7 +211,8 @@ class IncomingBlock:
                 self._parts.clear()
             self._sink = None
             self._share.hold(0)
-            self._due = {BLOCK_STOP}
+            self._due.clear()
+            self._tell(BLOCK_STOP)
 
     def has_data(self) -> bool:
         """Whether there is something to be told."""
@@ -225,12 +233,14 @@ class IncomingBlock:
 
     def on_acked(self, what: int, _first: int, _count: int, /) -> None:
         """The sender heard it."""
-        self.settled |= what == BLOCK_STOP
+        if what == BLOCK_STOP:
+            self.settled = True
+            self._news[self] = None
 
     def on_lost(self, what: int, _first: int, _count: int, /) -> None:
         """It may not have."""
         if not self.settled and (what == BLOCK_STOP or self.state is BlockState.OPEN):
-            self._due.add(what)
+            self._tell(what)
 
 
 class IncomingBlocks:
@@ -250,6 +260,7 @@ class IncomingBlocks:
         self._next = 0
         self._settling: dict[int, IncomingBlock] = {}
         self._announced: list[IncomingBlock] = []
+        self._news: dict[IncomingBlock, None] = {}  # those that have something to tell, or are over
 
     def receive(self, chunk: BlockOpen | BlockData | BlockEnd | BlockCancel) -> None:
         """What a sender says.
@@ -266,7 +277,7 @@ class IncomingBlocks:
             self._next = number + 1
         if number in self._unseen:
             self._unseen.discard(number)
-            self.blocks[number] = IncomingBlock(number, self._memory)
+            self.blocks[number] = IncomingBlock(number, self._memory, self._news)
         if len(self.blocks) + len(self._unseen) > MAX_BLOCKS or len(self._settling) > MAX_SETTLING:  # rule 6
             raise ProtocolError(f"more than {MAX_BLOCKS} blocks open at once, or {MAX_SETTLING} whose end is not acked")
         block = self.blocks.get(number)
@@ -287,12 +298,15 @@ class IncomingBlocks:
 
     def _sweep(self) -> None:
         """Close what is over (rule 6)."""
-        for block in [block for block in self.blocks.values() if block.state is not BlockState.OPEN]:
-            del self.blocks[block.number]
-            if block.state is not BlockState.CANCELLED:
+        if not self._news:
+            return
+        for block in list(self._news):
+            if block.state is not BlockState.OPEN and self.blocks.pop(block.number, None) is not None:
                 self._settling[block.number] = block
-        for block in [block for block in self._settling.values() if block.settled]:
-            del self._settling[block.number]
+            if block.settled or block.state is BlockState.CANCELLED:
+                self._settling.pop(block.number, None)
+            if not block.has_data():
+                del self._news[block]
 
     def take_announced(self) -> list[IncomingBlock]:
         """The blocks that began, once each; one may have been cancelled since."""
@@ -308,10 +322,9 @@ class IncomingBlocks:
     def has_data(self) -> bool:
         """Whether there is something to be told."""
         self._sweep()
-        speaking = (*self.blocks.values(), *self._settling.values())
-        return any(block.has_data() for block in speaking)
+        return len(self._news) > 0
 
     def fill(self, packet: PacketBuilder) -> None:
         """Tell what is due."""
-        for block in (*self.blocks.values(), *self._settling.values()):
+        for block in self._news:
             block.fill(packet)

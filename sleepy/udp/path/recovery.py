@@ -41,7 +41,7 @@ Source: RFC 9002, sections 5 and 6, appendix A (there with many packet number sp
 from collections import OrderedDict
 from collections.abc import Iterable
 from math import inf
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar, final
 
 from sleepy.udp.path.congestion.control import Ack, Controller, Loss
 from sleepy.udp.path.congestion.delivery_rate import DeliveryRate, Mark
@@ -75,15 +75,19 @@ class Outcome(NamedTuple, Generic[Token]):
     late: list[Token]
 
 
-class _Sent(NamedTuple, Generic[Token]):
+@final
+class _Sent(Generic[Token]):
     """A packet under way."""
 
-    order: int  # among those that want an ack: neighbours have neighbouring orders
-    size: int
-    time: float
-    token: Token
-    mark: Mark
-    mtu_probe: bool
+    __slots__ = ("mark", "mtu_probe", "order", "size", "time", "token")
+
+    def __init__(self, order: int, size: int, time: float, token: Token, mark: Mark, mtu_probe: bool) -> None:
+        self.order = order  # among those that want an ack: neighbours have neighbouring orders
+        self.size = size
+        self.time = time
+        self.token = token
+        self.mark = mark
+        self.mtu_probe = mtu_probe
 
 
 class Recovery(Generic[Token]):
@@ -219,7 +223,8 @@ class Recovery(Generic[Token]):
         newest_packet: _Sent[Token] | None = None
         for sequence in sequences:
             number = self._number(sequence)
-            self._largest_acked = max(self._largest_acked, number)
+            if number > self._largest_acked:
+                self._largest_acked = number
             packet = self._outstanding.pop(number, None)
             if packet is None:
                 self._on_late(number, now, late)

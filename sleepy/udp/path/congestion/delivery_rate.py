@@ -20,11 +20,12 @@ Rules:
 Source: draft-cheng-iccrg-delivery-rate-estimation-02, sections 2 and 3.
 """
 
-from typing import NamedTuple
+from typing import final
 
 
-class Mark(NamedTuple):
-    """What is noted with a packet when it is sent.
+@final
+class Mark:
+    """What is noted with a packet when it is sent; packets sent between two acks share it.
 
     Attributes:
         delivered: Bytes delivered until then.
@@ -33,10 +34,13 @@ class Mark(NamedTuple):
         app_limited: Rule 3.
     """
 
-    delivered: int
-    delivered_time: float
-    first_sent_time: float
-    app_limited: bool
+    __slots__ = ("app_limited", "delivered", "delivered_time", "first_sent_time")
+
+    def __init__(self, delivered: int, delivered_time: float, first_sent_time: float, app_limited: bool) -> None:
+        self.delivered = delivered
+        self.delivered_time = delivered_time
+        self.first_sent_time = first_sent_time
+        self.app_limited = app_limited
 
 
 class DeliveryRate:
@@ -46,23 +50,31 @@ class DeliveryRate:
         delivered: Bytes acked so far.
     """
 
-    __slots__ = ("_delivered_time", "_first_sent_time", "_limited_until", "delivered")
+    __slots__ = ("_delivered_time", "_first_sent_time", "_limited_until", "_mark", "delivered")
 
     def __init__(self) -> None:
         self.delivered = 0
         self._delivered_time = 0.0
         self._first_sent_time = 0.0
         self._limited_until = 0
+        self._mark: Mark | None = None  # of the last packet, if it holds for the next one too
 
     def on_sent(self, in_flight: int, now: float) -> Mark:
         """A packet is being sent while ``in_flight`` bytes are under way; what to keep with it."""
         if not in_flight:  # rule 2
             self._delivered_time = self._first_sent_time = now
-        return Mark(self.delivered, self._delivered_time, self._first_sent_time, self._limited_until > 0)
+            self._mark = None
+        mark = self._mark
+        if mark is None:
+            limited = self._limited_until > 0
+            mark = Mark(self.delivered, self._delivered_time, self._first_sent_time, limited)
+            self._mark = mark
+        return mark
 
     def on_app_limited(self, in_flight: int) -> None:
         """There is room in the window, and nothing to send (rule 3)."""
         self._limited_until = max(self.delivered + in_flight, 1)
+        self._mark = None
 
     # --8<-- [start:sample]
     def on_acked(self, size: int, sent_time: float, mark: Mark, now: float) -> float:
@@ -71,6 +83,7 @@ class DeliveryRate:
         Returns:
             Bytes per second; 0 if no time has passed.
         """
+        self._mark = None
         self.delivered += size
         self._delivered_time = now
         self._first_sent_time = sent_time

@@ -303,7 +303,7 @@ def test_a_large_item_of_a_source_goes_piece_by_piece() -> None:
 def test_every_unit_is_acked_or_under_way_or_to_be_sent(steps: list[tuple[str, int]]) -> None:
     """Rule 7, against sets; rooms differ, so the same units go in other pieces."""
     size = 300
-    block = OutgoingBlock(0, b"", None, None, BlockMemory())
+    block = OutgoingBlock(0, b"", None, None, BlockMemory(), [])
     block._due.clear()
     block.write(bytes(size * 32 - 5))
     block.end()

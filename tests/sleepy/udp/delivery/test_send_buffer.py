@@ -12,7 +12,7 @@ steps = st.lists(st.tuples(sizes, st.floats(0, 1), st.floats(0, 1), st.integers(
 @given(steps, st.binary(min_size=7, max_size=7))
 def test_agrees_with_one_array(steps: list[tuple[int, float, float, int]], seed: bytes) -> None:
     buffer, written, start = SendBuffer(), b"", 0
-    for size, dropped, where, length in steps:
+    for size, dropped, where, most in steps:
         data = (seed * (size // 7 + 1))[:size]
         buffer.write(memoryview(data) if size % 2 else data)
         written += data
@@ -20,7 +20,7 @@ def test_agrees_with_one_array(steps: list[tuple[int, float, float, int]], seed:
         buffer.drop(start)
         assert (buffer.start, buffer.end, len(buffer)) == (start, len(written), len(written) - start)
         at = start + int(len(buffer) * where)
-        length = min(length, len(written) - at)
+        length = min(most, len(written) - at)
         if length:
             assert buffer.part(at, length) == written[at : at + length]
         assert sum(map(len, buffer._pages)) < len(buffer) + PAGE  # rule 2
