@@ -354,6 +354,31 @@ async def test_rule_1_look_up_and_count_are_one_step(monkeypatch: pytest.MonkeyP
             await turns_until(lambda: len(client._hosts) == 1)
 
 
+# What all peers share
+
+
+@on_network("a", "b", "c")
+async def test_dials_are_limited_for_all_peers_together(world: World) -> None:
+    """Each peer's client with a limit of its own would let a crawler dial all its peers at once."""
+    dialing = most = 0
+
+    async def dial(factory: Any, address: Any) -> Any:
+        nonlocal dialing, most
+        dialing += 1
+        most = max(most, dialing)
+        await asyncio.sleep(0.1)
+        _, protocol = await asyncio.get_running_loop().create_connection(factory, address.host, address.port)
+        dialing -= 1
+        return protocol
+
+    for name in "abc":
+        await world.serve(name, echo)
+    async with Client(max_concurrent_dials=1, dial=dial) as client:
+        responses = await asyncio.gather(*(client.get(f"http://{name}/") for name in "abc"))
+    assert [response.status for response in responses] == [200] * 3
+    assert most == 1
+
+
 # Rule 3: redirects
 
 

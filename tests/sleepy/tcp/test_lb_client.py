@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +27,7 @@ from sleepy.tcp import (
 from sleepy.tcp.dialing.dialer import DialFailed, DialTimeout
 from sleepy.tcp.errors import NoAvailableClients
 from sleepy.tcp.lb_client import LBClient
+from sleepy.trace import Event, Trace
 from tests.sleepy.tcp.virtual import World, nothing_left, now, on_network, virtual
 
 Answering = Callable[["Asked"], Awaitable[str]]
@@ -117,6 +118,23 @@ async def test_of_two_one_that_dies_costs_what_it_had_and_a_handful() -> None:
     assert outcomes["DialFailed"] == under_way + afterwards
     assert afterwards <= 5 + 2  # probes: one second later, two more seconds later, a little earlier by chance
     assert outcomes["lives: "] > 20_000  # 50 callers for 4 seconds, 10 ms each
+
+
+@virtual
+async def test_ejections_and_returns_are_told_to_a_trace() -> None:
+    """With the client that it was, and for how long; nothing else is told."""
+    events: list[Event] = []
+    sick, well = Backend("sick", REFUSED), Backend("well")
+    client = spread(sick, well, eject_after=1, trace=Trace("spread", now, events.append))
+    for _ in range(20):
+        await client.do(Asked())
+    sick.answer = None
+    await asyncio.sleep(1.0)
+    await client.do(Asked())
+    (ejected, readmitted) = events
+    assert (ejected.name, ejected.fields["client"]) == ("client.ejected", repr(sick))
+    assert 0.75 <= cast("float", ejected.fields["seconds"]) <= 1.0
+    assert (readmitted.name, readmitted.fields) == ("client.readmitted", {"client": repr(sick)})
 
 
 @virtual

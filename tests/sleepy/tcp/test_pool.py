@@ -231,12 +231,16 @@ def test_rule_5_a_closing_connection_is_not_handed_out() -> None:
 @pytest.mark.parametrize(("now", "alive"), [(10.999, True), (11.0, False)])
 def test_rule_5_idle_too_long(now: float, alive: bool) -> None:
     pool, (one,) = idle_pool(1, max_idle_duration=10.0)
+    assert pool.acquire(now) is (one if alive else None)
+    pool, (one,) = idle_pool(1, max_idle_duration=10.0)
     pool.enter("a")
     assert pool.settle(now) == (Orders([("a", one)], 0, []) if alive else Orders([], 1, [one]))
 
 
 @pytest.mark.parametrize(("now", "alive"), [(9.999, True), (10.0, False)])
 def test_rule_5_alive_too_long(now: float, alive: bool) -> None:
+    pool, (one,) = idle_pool(1, max_duration=10.0)
+    assert pool.acquire(now) is (one if alive else None)
     pool, (one,) = idle_pool(1, max_duration=10.0)
     pool.enter("a")
     assert pool.settle(now) == (Orders([("a", one)], 0, []) if alive else Orders([], 1, [one]))

@@ -744,6 +744,7 @@ async def test_a_streamed_answer(request_: bytes, fields: tuple[bytes, ...], bod
         wire.send(request_)
         head = await wire.read_head()
         assert all(field + b"\r\n" in head for field in fields)
+        assert (b"transfer-encoding" in head) is (b"HTTP/1.1" in request_)  # HTTP/1.0 knows no chunks
         wire.end()
         assert await wire.read_all() == body
 
