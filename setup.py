@@ -10,17 +10,27 @@ import sys
 
 from setuptools import Extension, setup
 
-UDP = {  # by folder
+TCP = {  # by folder
+    "": "connection deadlines exchange host_client latency metrics peer_client pipeline pipeline_client pool",
+    "http/": "framing http1 http1_reader messages",
+}
+UDP = {
     "": "sequence header statistics acks bare_acks reassembly endpoint",
     "path/": "ack_policy pacing path_mtu path_validation recovery round_trip",
-    "delivery/": "block_memory blocks chunk_reader chunks incoming_blocks messages payload ranges scheduler slices",
+    "path/congestion/": "bbr control delivery_rate",
+    "delivery/": "block_memory blocks chunk_reader chunks incoming_blocks messages payload ranges scheduler send_buffer slices",
     "delivery/channels/": "reliable_receiver reliable_sender unreliable",
     "path/congestion/": "delivery_rate",
     "security/": "protection replay",
     "connections/": "connection dialogue ending greeting liveness news packet_exchange plain preface",
     "nodes/": "plain_switchboard secure_switchboard switchboard wakeups",
 }
-HOT = [f"sleepy/udp/{folder}{name}.py" for folder, names in UDP.items() for name in names.split()]
+HOT = [
+    f"sleepy/{half}/{folder}{name}.py"
+    for half, folders in (("tcp", TCP), ("udp", UDP))
+    for folder, names in folders.items()
+    for name in names.split()
+]
 LEVEL = "3"  # of the C compiler's optimisation
 
 
