@@ -223,8 +223,7 @@ class Recovery(Generic[Token]):
         newest_packet: _Sent[Token] | None = None
         for sequence in sequences:
             number = self._number(sequence)
-            if number > self._largest_acked:
-                self._largest_acked = number
+            self._largest_acked = max(self._largest_acked, number)
             packet = self._outstanding.pop(number, None)
             if packet is None:
                 self._on_late(number, now, late)
