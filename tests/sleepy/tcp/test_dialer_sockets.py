@@ -354,7 +354,7 @@ def test_a_silent_peer_ends_the_handshake_at_the_deadline(run: Run[None], pair: 
     async def program() -> None:
         async with serving() as (server, addr):
             with pytest.raises(DialTimeout, match=rf"{addr}: silent for 0\.\d+ s \(phase tls\)$") as caught:
-                await dialer(addr, pair.client, timeout=0.2).dial(Wire)
+                await dialer(addr, pair.client, timeout=0.5).dial(Wire)
             assert caught.value.phase == "tls"
             await server.all_gone()
 

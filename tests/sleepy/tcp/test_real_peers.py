@@ -262,13 +262,13 @@ def test_nginx_says_go_ahead_and_takes_what_is_put(engine_x: Nginx, run: Run) ->
 @needs_nginx
 def test_nginx_over_tls_and_over_a_unix_socket(engine_x: Nginx, run: Run) -> None:
     async def program() -> None:
-        async with HostClient(engine_x.tls_address, tls=engine_x.trust) as client:
+        async with HostClient(engine_x.tls_address, tls=engine_x.trust, dial_timeout=30.0) as client:
             first = await client.get("/")
             assert (await client.get("/large")).body == LARGE
             assert (await client.get("/")).body == first.body
         async with HostClient(f"unix:{engine_x.folder}/socket") as client:
             assert (await client.get("/large")).body == LARGE
-        async with Client(tls=engine_x.trust) as client:
+        async with Client(tls=engine_x.trust, dial_timeout=30.0) as client:
             assert (await client.get(f"https://{engine_x.tls_address}/")).status == 200
 
     run(program())

@@ -265,7 +265,7 @@ async def test_tls() -> None:
     authority.configure_trust(here)
     async with (
         Server(echo, tls=there) as server,
-        HostClient("{}:{}".format(*server.address), tls=here) as client,
+        HostClient("{}:{}".format(*server.address), tls=here, dial_timeout=30.0) as client,
     ):
         for _ in range(2):
             assert (await soon(client.post("/a", b"x" * 100_000))).body == b"POST /a " + b"x" * 100_000
