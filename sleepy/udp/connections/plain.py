@@ -22,7 +22,6 @@ from typing import Final, Protocol
 from sleepy.udp.connections.preface import HELLO, NONCE
 from sleepy.udp.header import read_header
 
-
 TAG: Final = 4  # bytes
 NO_TAG: Final = bytes(TAG)
 

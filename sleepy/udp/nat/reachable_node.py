@@ -37,6 +37,7 @@ from sleepy.udp.nodes.batch import DatagramSocket, SocketCounters, normal_addres
 from sleepy.udp.nodes.node import BACKLOG, GRAIN, MAX_PEERS, Accept, MakeSwitchboard, Node
 from sleepy.udp.nodes.peer import Peer
 from sleepy.udp.nodes.secure_switchboard import SecureSwitchboard
+from sleepy.udp.nodes.switchboard import Dial, Line
 from sleepy.udp.security.identity import Identity, print_key
 from sleepy.udp.security.protection import PROTECTED
 from sleepy.udp.security.session import HandshakeConfig
@@ -218,6 +219,11 @@ class ReachableNode(Node):
         self._traversal_timer = self._loop.call_later(pause, self._on_traversal, traversal)
 
     # --8<-- [end:receive]
+
+    def _on_connected(self, line: Line, dial: Dial | None) -> None:
+        """Whom we search for may have found us: that is a way, too, and another connection would end this one."""
+        super()._on_connected(line, dial)
+        self._on_search_ended(Found(line.public_key, line.address, asked=True))
 
     def _on_search_ended(self, event: Found | NotFound) -> None:
         search = self._searches.pop(event.public_key, None)

@@ -15,8 +15,9 @@ Rules:
    that calls us and has the key which the dial expects; and when it learns the key of the peer that it has reached, it
    takes the line that this peer has opened meanwhile, or not long before (twice `CROSSING`, to be safe from rule 3).
 3. If both peers have sent their FINISH neither can know which session the other will take. So the one with the higher
-   key goes on with its own dial, and the other takes that session. If the first has come to its end by then, the
-   session that the second brought about is dropped, for `CROSSING` seconds.
+   key goes on with its own dial, and does not answer the other's FINISH as long as that lasts: the other takes this
+   session before it can have told anybody of its own. If the first has come to its end by then, what the second still
+   brings about is dropped, for `CROSSING` seconds.
 4. Else the newer session counts: who has proved a key again was started anew, or has lost its way to us. The older
    connection ends with `WentAway`.
 """
@@ -96,7 +97,9 @@ class SecureSwitchboard(Switchboard):
         super().__init__()
         self._handshake = handshake
         self._config = config
-        self._listener = Listener(handshake, now=now, accept=accept, yields=self._yields, lifetime=LONGEST_DIAL)
+        self._listener = Listener(
+            handshake, now=now, accept=accept, yields=self._yields, defers=self._defers, lifetime=LONGEST_DIAL
+        )
         self._lines: dict[bytes, Line] = {}  # by our connection id
         self._ids: dict[Line, bytes] = {}
         self._by_key: dict[bytes, Line] = {}
@@ -202,17 +205,22 @@ class SecureSwitchboard(Switchboard):
         dial = self._dials_to.get(address)
         return dial is None or dial.initiator.yield_to(ephemeral)
 
+    def _defers(self, public_key: bytes, address: Address) -> bool:
+        """Rule 3."""
+        dial = self._dials_for.get(public_key)
+        if dial is None or dial.address == address or dial.initiator.public_key is None:
+            return False
+        return self._handshake.identity.public_key > public_key
+
     def _answered(self, session: Session, address: Address, now: float) -> None:
         """A peer that called us has proved who it is, and was accepted."""
-        ours = self._handshake.identity.public_key > session.public_key
         dial = self._dials_to.get(address) or self._dials_for.get(session.public_key)
         if dial is not None:
-            if dial.address != address and dial.initiator.public_key is not None and ours:  # rule 3
-                return
             dial.initiator.adopt(session)
             self._go_on(dial, None, address, now)
             return
         old = self._by_key.get(session.public_key)
+        ours = self._handshake.identity.public_key > session.public_key
         if old is not None and old.dialled and old.address != address and now - old.since < CROSSING and ours:  # rule 3
             return
         self._begin(session, address, None, now)

@@ -329,13 +329,13 @@ class Responder:
         self.connection_id = connection_id
         self.outcome: Session | Refused | None = None
 
-    def receive(self, datagram: bytes, accept: Callable[[bytes], bool]) -> bytes | None:
-        """Take a FINISH; returns the VERDICT to send, or None if it is not the peer's.
+    def receive(self, datagram: bytes, accept: Callable[[bytes], bool | None]) -> bytes | None:
+        """Take a FINISH; returns the VERDICT to send, or None if it is not the peer's, or has to wait.
 
         Args:
             datagram: The FINISH.
-            accept: Is asked, once, whether the peer with this public key may enter. What it raises comes out here, and
-                the peer's next try asks again.
+            accept: Is asked whether the peer with this public key may enter. If it says None, or raises something, which
+                comes out here, the peer's next try asks again.
         """
         hello = self._hello
         if datagram[: HEADER.size] != HEADER.pack(Kind.FINISH, self.connection_id, hello.version):
@@ -360,6 +360,8 @@ class Responder:
             parameters=parameters,
         )
         welcome = accept(session.public_key)
+        if welcome is None:
+            return None
         self.outcome = session if welcome else Refused(f"we do not accept the peer {print_key(session.public_key)}")
         self._finish = datagram
         self._verdict = self._judge(Code.WELCOME if welcome else Code.REFUSED, noise, datagram)

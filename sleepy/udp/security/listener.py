@@ -46,6 +46,7 @@ class ListenerCounters:
         late: A HELLO whose handshake is done.
         unknown: A FINISH for no handshake of ours, or from another address than its HELLO.
         forged: A HELLO or FINISH that is not authentic.
+        deferred: A FINISH of a peer whom our own dial is about to reach.
         verdicts: A FINISH: answered by VERDICT.
         evicted: Handshakes that had to go before their time (rule 2); no datagrams, and in addition to the above.
     """
@@ -59,6 +60,7 @@ class ListenerCounters:
     late: int = 0
     unknown: int = 0
     forged: int = 0
+    deferred: int = 0
     verdicts: int = 0
     evicted: int = 0
 
@@ -79,6 +81,8 @@ class Listener:
         accept: Is asked who may enter, with the public key and the address of a peer that has proved both. None: all may.
         yields: Is asked about each new HELLO, with its proved address and its ephemeral key, whether to answer it; for a
             peer that we are dialling ourselves this is `Initiator.yield_to`. None: answer all.
+        defers: Is asked about each peer that has proved its key and its address, whether to leave it without an answer for
+            now; it asks again. None: never.
         max_handshakes: Number of handshakes kept at a time (rule 2).
         max_per_host: Number of unfinished ones from one host (rule 3); many peers behind one NAT are one host.
         lifetime: How long each is kept, in seconds (rule 4); not less than a dial's timeout, or it fails in vain.
@@ -92,6 +96,7 @@ class Listener:
         "_by_hello",
         "_config",
         "_cookies",
+        "_defers",
         "_lifetime",
         "_max_handshakes",
         "_max_per_host",
@@ -109,6 +114,7 @@ class Listener:
         now: float,
         accept: Callable[[bytes, Address], bool] | None = None,
         yields: Callable[[Address, bytes], bool] | None = None,
+        defers: Callable[[bytes, Address], bool] | None = None,
         max_handshakes: int = 1024,
         max_per_host: int = 256,
         lifetime: float = 5.0,
@@ -116,6 +122,7 @@ class Listener:
         self._config = config
         self._accept = accept
         self._yields = yields
+        self._defers = defers
         self._max_handshakes = max_handshakes
         self._max_per_host = max_per_host
         self._open: Counter[str] = Counter()  # unfinished handshakes by host
@@ -198,10 +205,17 @@ class Listener:
             self.counters.unknown += 1
             return None
         responder = place.responder
-        was_open, accept = responder.outcome is None, self._accept
-        verdict = responder.receive(datagram, lambda public_key: accept is None or accept(public_key, address))
+        was_open, deferred = responder.outcome is None, False
+
+        def may_enter(public_key: bytes) -> bool | None:
+            nonlocal deferred
+            deferred = self._defers is not None and self._defers(public_key, address)
+            return None if deferred else self._accept is None or self._accept(public_key, address)
+
+        verdict = responder.receive(datagram, may_enter)
         if verdict is None:
-            self.counters.forged += 1
+            self.counters.deferred += deferred
+            self.counters.forged += not deferred
             return None
         if was_open and responder.outcome is not None:
             self._finished(address)

@@ -131,6 +131,33 @@ def test_both_reach_for_each_other_at_once() -> None:
     play(world, {node("alice"): ("alice", program(BOB.public_key)), node("bob"): ("bob", program(ALICE.public_key))})
 
 
+def test_who_is_found_by_the_peer_searches_no_more() -> None:
+    """Our search gets nowhere, since the server is cut off; meanwhile the peer comes of its own accord."""
+    world = World({"alice": "open", "bob": "full cone"})
+    where = world.network.host("alice").address
+
+    async def alice(node: ReachableNode) -> None:
+        await registered(node)
+        await asyncio.sleep(3 - world.network.now)
+        world.network.cut("internet", "server")
+        peer = await node.reach(BOB.public_key)
+        assert world.network.now < 4.5
+        assert node.peers == [peer]
+        await peer.send(b"hello")
+        assert await peer.receive() == b"hello"
+        await asyncio.sleep(20)
+        assert await node.reach(BOB.public_key) is peer
+        await peer.close()
+
+    async def bob(node: ReachableNode) -> None:
+        await asyncio.sleep(4)
+        async with await node.connect((where, PORT), expect=ALICE.public_key) as peer:
+            await peer.send(await peer.receive())
+            await peer.wait_closed()
+
+    play(world, {node("alice"): ("alice", alice), node("bob"): ("bob", bob)})
+
+
 def test_who_asks_twice_searches_once() -> None:
     world = World({"alice": "full cone", "bob": "full cone"})
 

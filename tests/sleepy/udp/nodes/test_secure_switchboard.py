@@ -192,6 +192,38 @@ def test_two_dials_from_behind_routers_become_one_connection(
     one_connection_each(exchange)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    late=lists(floats(0, 0.1), min_size=1, max_size=6),
+    lost=lists(sampled_from([False, False, True]), min_size=1, max_size=9),
+    head_start=floats(0, 0.4),
+    swapped=booleans(),
+)
+def test_nobody_who_crossed_gets_a_peer_that_ends(
+    late: list[float], lost: list[bool], head_start: float, swapped: bool
+) -> None:
+    """Rule 3: both were told by the rendezvous server whom to expect; whatever is late or lost, what a dial brings lives."""
+    exchange = Exchange(alice=secure(1 + swapped), bob=secure(2 - swapped))
+    exchange.aliases = {(ALICE, BOB): ("192.0.2.1", 1), (BOB, ALICE): ("192.0.2.2", 2)}
+    count = 0
+
+    def tamper(datagram: bytes, _here: Address, _there: Address) -> list[tuple[float, bytes]]:
+        nonlocal count
+        count += 1
+        gone = count < 20 and lost[count % len(lost)]
+        return [] if gone else [(late[count % len(late)], datagram)]
+
+    exchange.tamper = tamper
+    exchange.dial(ALICE, BOB, timeout=LONGEST_DIAL, expect=key(2 - swapped))
+    exchange.run(head_start)
+    if not exchange.boards[BOB].lines():
+        exchange.dial(BOB, ALICE, timeout=LONGEST_DIAL, expect=key(1 + swapped))
+    one_connection_each(exchange)
+    assert not exchange.closed
+    assert not exchange.failures(ALICE)
+    assert not exchange.failures(BOB)
+
+
 def test_a_dial_takes_the_peer_that_it_expects_from_wherever_it_calls() -> None:
     """Rule 2: nobody is at the address that we call; the peer with that key calls us, and is found where it is."""
     exchange = Exchange(alice=secure(1), bob=secure(2))

@@ -315,6 +315,40 @@ def test_yields_is_asked_once_the_address_is_proved() -> None:
     assert len(asked) == 2  # a repeated HELLO is no new one
 
 
+def test_who_is_deferred_asks_again_and_may_enter_then() -> None:
+    """Each is asked about with the key that it has proved; nothing is decided, and ``accept`` is not asked."""
+    asked: list[bytes] = []
+    entered: list[bytes] = []
+
+    def defers(key: bytes, address: tuple[str, int]) -> bool:
+        assert address == ALICE
+        asked.append(key)
+        return len(asked) < 3
+
+    def accept(key: bytes, _address: tuple[str, int]) -> bool:
+        entered.append(key)
+        return True
+
+    bob = Listener(config(2), now=0.0, defers=defers, accept=accept)
+    peer, hello = stranger(1, bob, ALICE)
+    finish = peer.receive(bob.receive(hello, ALICE, 0.0) or b"", 0.0)
+    assert finish is not None
+    for _ in range(2):
+        assert bob.receive(finish, ALICE, 0.0) is None
+        assert not bob.take_sessions()
+    assert not entered
+    assert (bob.counters.deferred, bob.counters.forged) == (2, 0)
+    verdict = bob.receive(finish, ALICE, 0.0)
+    assert verdict is not None
+    peer.receive(verdict, 0.0)
+    assert isinstance(peer.outcome, Session)
+    ((session, _),) = bob.take_sessions()
+    assert asked == [session.public_key] * 3
+    assert entered == [session.public_key]
+    assert bob.receive(finish, ALICE, 0.0) == verdict
+    assert len(asked) == 3  # it is decided
+
+
 def test_ids_fit_the_header() -> None:
     alice, bob = pair()
     reply = bob.receive(proved_hello(alice, bob), ALICE, 0.0)
