@@ -2,6 +2,7 @@
 
     python -m benchmarks.http                   # what is installed here: the floors and sleepy, perhaps uvloop
     python -m benchmarks.http --peers           # all; installs them into a virtual environment of their own
+    python -m benchmarks.http --compiled        # and sleepy compiled by mypyc, in a temporary folder
     python -m benchmarks.http --hosts 1000      # the same, asking a thousand addresses in turn, beside one
     python -m benchmarks.http --idle 10000      # the same with ten thousand more connections idle, beside none
     python -m benchmarks.http --profile         # where sleepy's own time goes
@@ -17,10 +18,12 @@ import json
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.compiled import ROOT, build
 from benchmarks.http import peers
 from benchmarks.http.contenders import AGAINST, CONTENDERS, HOSTS, IDLE, MAIN
 from benchmarks.http.load import Load, addresses
@@ -41,6 +44,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--callers", type=int, nargs="+", default=[1, 64, 256], help="(default: 1 64 256)")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="contenders with one of these words in the name")
     parser.add_argument("--peers", action="store_true", help="measure the peers too; installs them at the first time")
+    parser.add_argument("--compiled", action="store_true", help="build and measure the compiled package too")
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--hosts", type=int, help="ask so many addresses in turn, with a client for each")
@@ -58,6 +62,8 @@ def choose(names: list[str], options: argparse.Namespace, python: Path) -> list[
     for name in names:
         if options.only and not any(word in name for word in options.only):
             continue
+        if CONTENDERS[name].compiled and not options.compiled:
+            continue
         lacking = peers.missing(CONTENDERS[name].needs, python)
         if lacking:
             STDERR.print(f"{name} is left out: {', '.join(lacking)} is not installed (try --peers)")
@@ -68,7 +74,9 @@ def choose(names: list[str], options: argparse.Namespace, python: Path) -> list[
     return chosen
 
 
-def measure(plan: dict[str, tuple[str, Load]], options: argparse.Namespace, python: Path) -> tuple[Cells, list[Worker]]:
+def measure(
+    plan: dict[str, tuple[str, Load]], options: argparse.Namespace, python: Path, compiled_home: Path
+) -> tuple[Cells, list[Worker]]:
     """Play the rounds. The plan says for each label which contender it is, and what it is asked to do."""
     with ExitStack() as stack:
         program = stack.enter_context(compiled())
@@ -78,7 +86,8 @@ def measure(plan: dict[str, tuple[str, Load]], options: argparse.Namespace, pyth
         workers = []
         for label, (name, load) in plan.items():
             port = stack.enter_context(running(program))
-            workers.append(worker := Worker(label, name, load.at(port), python))
+            home = compiled_home if CONTENDERS[name].compiled else ROOT
+            workers.append(worker := Worker(label, name, load.at(port), python, home))
             stack.callback(worker.close)
 
         def advance(whose: str) -> None:
@@ -87,10 +96,10 @@ def measure(plan: dict[str, tuple[str, Load]], options: argparse.Namespace, pyth
         return play(workers, options.callers, options.rounds, options.seconds, advance), workers
 
 
-def traced_memory(name: str, load: Load, python: Path) -> float:
+def traced_memory(name: str, load: Load, python: Path, home: Path) -> float:
     """Bytes of Python's objects that a client and its idle connections take."""
     with compiled() as program, running(program) as port:
-        worker = Worker(name, name, load.at(port), python, trace_memory=True)
+        worker = Worker(name, name, load.at(port), python, home, trace_memory=True)
         worker.close()
         return worker.memory
 
@@ -109,7 +118,8 @@ def main() -> int:
     python = peers.install(STDERR.print) if options.peers else peers.OURS
     output = Console(width=140, highlight=False)
     if options.profile:
-        profile(choose([name for name in MAIN if "sleepy" in name], options, python), options, python)
+        names = [name for name in MAIN if "sleepy" in name and not CONTENDERS[name].compiled]
+        profile(choose(names, options, python), options, python)
         return 0
     if options.hosts or options.idle:
         names = choose(HOSTS if options.hosts else IDLE, options, python)
@@ -122,16 +132,21 @@ def main() -> int:
     else:
         plan = {name: (name, Load()) for name in choose(MAIN, options, python)}
         against = AGAINST
-    cells, workers = measure(plan, options, python)
-    output.print(as_table(cells, against))
-    if options.idle:
-        for worker in workers:
-            name, load = plan[worker.label]
-            if load.idle:
-                traced = traced_memory(name, load, python) / load.idle
-                print(
-                    f"{worker.label}: {worker.memory / load.idle:,.0f} bytes of memory each, {traced:,.0f} in objects"
-                )
+    with TemporaryDirectory(prefix="sleepy-http-") as temporary:
+        home = Path(temporary)
+        if options.compiled:
+            with STDERR.status("compiling"):
+                build(home)
+        cells, workers = measure(plan, options, python, home)
+        output.print(as_table(cells, against))
+        if options.idle:
+            for worker in workers:
+                name, load = plan[worker.label]
+                if load.idle:
+                    traced = traced_memory(name, load, python, home if CONTENDERS[name].compiled else ROOT) / load.idle
+                    print(
+                        f"{worker.label}: {worker.memory / load.idle:,.0f} bytes of memory each, {traced:,.0f} in objects"
+                    )
     if options.json:
         options.json.write_text(json.dumps(as_json(cells), indent=1))
     return 0

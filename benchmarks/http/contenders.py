@@ -7,7 +7,7 @@ is left in an iterator which all callers share.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from importlib import import_module
 from itertools import cycle
@@ -36,11 +36,13 @@ class Contender:
         make: Makes it.
         needs: The modules that must be there.
         pipelined: Whether many requests share one connection; compared with the pipelined floor.
+        compiled: Whether it runs our package compiled by mypyc.
     """
 
     make: Callable[[Load], Client]
     needs: tuple[str, ...] = ()
     pipelined: bool = False
+    compiled: bool = False
 
 
 class OnLoop:
@@ -210,27 +212,43 @@ def curl(load: Load) -> Client:
     return client
 
 
-CONTENDERS = {
-    "floor": Contender(Floor),
-    "sleepy HostClient": on("asyncio", sleepy_host),
-    "sleepy HostClient, uvloop": on("uvloop", sleepy_host),
-    "sleepy Client": on("asyncio", sleepy_client),
-    "sleepy Client, uvloop": on("uvloop", sleepy_client),
-    "pycurl multi, no asyncio": Contender(curl, ("pycurl",)),
-    "aiohttp": on("asyncio", aiohttp_session, "aiohttp"),
-    "aiohttp, uvloop": on("uvloop", aiohttp_session, "aiohttp"),
-    "httpx, uvloop": on("uvloop", httpx_client, "httpx"),
-    "pyreqwest, uvloop": on("uvloop", pyreqwest_client, "pyreqwest"),
-    "wreq, uvloop": on("uvloop", wreq_client, "wreq"),
-    "floor, pipelined": Contender(PipelinedFloor, pipelined=True),
-    "sleepy PipelineClient": on("asyncio", sleepy_pipeline, pipelined=True),
-    "sleepy PipelineClient, uvloop": on("uvloop", sleepy_pipeline, pipelined=True),
-}
+def with_compiled(contenders: dict[str, Contender]) -> dict[str, Contender]:
+    """The contenders, and behind each of ours the same with the compiled package."""
+    both: dict[str, Contender] = {}
+    for name, contender in contenders.items():
+        both[name] = contender
+        if name.startswith("sleepy"):
+            what, comma, loop = name.partition(", ")
+            both[f"{what}, compiled{comma}{loop}"] = replace(contender, compiled=True)
+    return both
+
+
+CONTENDERS = with_compiled(
+    {
+        "floor": Contender(Floor),
+        "sleepy HostClient": on("asyncio", sleepy_host),
+        "sleepy HostClient, uvloop": on("uvloop", sleepy_host),
+        "sleepy Client": on("asyncio", sleepy_client),
+        "sleepy Client, uvloop": on("uvloop", sleepy_client),
+        "pycurl multi, no asyncio": Contender(curl, ("pycurl",)),
+        "aiohttp": on("asyncio", aiohttp_session, "aiohttp"),
+        "aiohttp, uvloop": on("uvloop", aiohttp_session, "aiohttp"),
+        "httpx, uvloop": on("uvloop", httpx_client, "httpx"),
+        "pyreqwest, uvloop": on("uvloop", pyreqwest_client, "pyreqwest"),
+        "wreq, uvloop": on("uvloop", wreq_client, "wreq"),
+        "floor, pipelined": Contender(PipelinedFloor, pipelined=True),
+        "sleepy PipelineClient": on("asyncio", sleepy_pipeline, pipelined=True),
+        "sleepy PipelineClient, uvloop": on("uvloop", sleepy_pipeline, pipelined=True),
+    }
+)
 MAIN = list(CONTENDERS)
 AGAINST = {name: "floor, pipelined" if contender.pipelined else "floor" for name, contender in CONTENDERS.items()}
-IDLE = ["floor", "sleepy HostClient", "sleepy HostClient, uvloop"]
-CONTENDERS |= {
-    "sleepy HostClients": on("asyncio", sleepy_hosts),
-    "sleepy HostClients, uvloop": on("uvloop", sleepy_hosts),
-}
-HOSTS = ["floor", "sleepy HostClients", "sleepy HostClients, uvloop", "sleepy Client", "sleepy Client, uvloop"]
+IDLE = ["floor", *(name for name in MAIN if name.startswith("sleepy HostClient"))]
+MANY = with_compiled(
+    {
+        "sleepy HostClients": on("asyncio", sleepy_hosts),
+        "sleepy HostClients, uvloop": on("uvloop", sleepy_hosts),
+    }
+)
+HOSTS = ["floor", *MANY, *(name for name in MAIN if name.startswith("sleepy Client"))]
+CONTENDERS |= MANY

@@ -44,6 +44,7 @@ class Worker:
         contender: Which it is.
         load: What it is asked to do.
         python: The interpreter to run it with.
+        home: The folder with the package to run: our source, or a compiled copy.
         trace_memory: Trace Python's objects; it is too slow then to be timed.
 
     Attributes:
@@ -53,14 +54,16 @@ class Worker:
         RuntimeError: It ended; the text says why.
     """
 
-    def __init__(self, label: str, contender: str, load: Load, python: Path, *, trace_memory: bool = False) -> None:
+    def __init__(
+        self, label: str, contender: str, load: Load, python: Path, home: Path = ROOT, *, trace_memory: bool = False
+    ) -> None:
         self.label = label
         command = [python, "-m", "benchmarks.http.worker", contender, load.encode()]
         command += ["--trace-memory"] * trace_memory
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        environment = os.environ | {"PYTHONPATH": str(home)}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            command, cwd=home, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
         )
         self.counts: dict[int, int] = {}
         self.memory = self._hear()["memory"]

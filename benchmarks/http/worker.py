@@ -21,6 +21,7 @@ from resource import RUSAGE_SELF, getpagesize, getrusage
 from benchmarks.http.contenders import CONTENDERS, Client
 from benchmarks.http.load import Load
 from benchmarks.http.server import CLIENT_CPU, prepare
+from sleepy.tcp import host_client
 
 
 def cpu() -> float:
@@ -63,6 +64,8 @@ def main() -> None:
     parser.add_argument("--trace-memory", action="store_true")
     arguments = parser.parse_args()
     load: Load = arguments.load
+    if str(host_client.__file__).endswith(".py") is CONTENDERS[arguments.contender].compiled:
+        sys.exit(f"{arguments.contender} is to be measured, and this is something else: {host_client.__file__}")
     prepare(CLIENT_CPU)
     if arguments.trace_memory:
         tracemalloc.start()

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.http.load import BODY
-from benchmarks.http.rounds import Cell
+from benchmarks.http.load import BODY, Load
+from benchmarks.http.rounds import Cell, Worker
 from benchmarks.http.server import compiled, running
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,11 @@ def test_idle_connections_and_many_hosts() -> None:
     hosts = bench("--callers", "2", "--only", "floor", "sleepy", "--hosts", "5")
     assert hosts.returncode == 0, hosts.stderr
     assert "| sleepy HostClients, 5 hosts " in hosts.stdout
+
+
+def test_the_source_is_not_measured_as_compiled() -> None:
+    with pytest.raises(RuntimeError, match="compiled is to be measured, and this is something else"):
+        Worker("ours", "sleepy HostClient, compiled", Load(), Path(sys.executable))
 
 
 def test_without_a_compiler_it_says_so() -> None:
