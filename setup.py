@@ -17,8 +17,8 @@ TCP = {  # by folder
 UDP = {
     "": "sequence header statistics acks bare_acks reassembly endpoint",
     "path/": "ack_policy pacing path_mtu path_validation recovery round_trip",
-    "path/congestion/": "bbr control delivery_rate",
-    "delivery/": "block_memory blocks chunk_reader chunks incoming_blocks messages payload ranges scheduler send_buffer slices",
+    "delivery/": "block_memory blocks chunk_reader chunks incoming_blocks messages payload ranges scheduler"
+    " send_buffer slices",
     "delivery/channels/": "reliable_receiver reliable_sender unreliable",
     "path/congestion/": "delivery_rate",
     "security/": "protection replay",
