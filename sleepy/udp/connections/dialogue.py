@@ -5,6 +5,7 @@ again at the next event. Whoever can wait (`sleepy.udp.nodes.node`) makes waitin
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from sleepy.udp.connections.connection_errors import ClosedLocally, ConnectionClosed
 from sleepy.udp.connections.connection_events import Closed, Event
@@ -14,6 +15,8 @@ from sleepy.udp.delivery.block_memory import DEFAULT_MEMORY
 from sleepy.udp.delivery.blocks import OutgoingBlock, TooManyBlocks
 from sleepy.udp.delivery.channels.config import ChannelConfig, QueueFull
 from sleepy.udp.delivery.messages import BLOCK_PRIORITY, Messages
+
+_OPEN: Final = State.OPEN  # an enum's member takes a while to find, and is asked for with each message
 
 
 class Dialogue:
@@ -68,14 +71,20 @@ class Dialogue:
             ConnectionClosed: The connection is no more, or is being closed.
             ValueError: There is no such channel.
         """
-        if self._ending.state is not State.OPEN:
+        if not self.offer(message, channel, expires):
+            raise QueueFull(f"channel {channel} has no room for a message of {len(message)} bytes")
+
+    def offer(self, message: bytes, channel: int = 0, expires: float | None = None) -> bool:
+        """Queue a message, as by `send`, if its channel has room; whether it had."""
+        if self._ending.state is not _OPEN:
             raise self._closed()
+        sender = self._messages.senders.get(channel) or self._messages.sender(channel)
         try:
-            sender = self._messages.senders.get(channel) or self._messages.sender(channel)
             sender.send(message, expires)
         except QueueFull:
             self._news.want_room(channel, len(message))
-            raise
+            return False
+        return True
 
     def can_send(self, size: int, channel: int = 0) -> bool:
         """Whether a channel has room for a message of ``size`` bytes; if not, the event `RoomAgain` tells when it has.

@@ -14,15 +14,14 @@ Rules:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Protocol, Self, TypeVar
 
 from sleepy.udp.address import Address
 from sleepy.udp.connections import connection_events as events
 from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally, ConnectionClosed, WentAway
 from sleepy.udp.connections.connection_statistics import ConnectionStatistics
-from sleepy.udp.delivery.channels.config import QueueFull
 from sleepy.udp.delivery.messages import BLOCK_PRIORITY
 from sleepy.udp.nodes.block_desk import BlockDesk
 from sleepy.udp.nodes.peer_blocks import BlockReader, Inbox, Progress, Source, send_block
@@ -31,6 +30,8 @@ from sleepy.udp.nodes.switchboard import Line
 from sleepy.udp.nodes.turnstile import Turnstile
 
 DRAIN: Final = 5.0  # seconds
+
+T = TypeVar("T")
 
 
 class Owner(Protocol):
@@ -59,7 +60,7 @@ class Peer:
     def __init__(self, owner: Owner, line: Line) -> None:
         self._owner = owner
         self._line = line
-        self._sending: dict[int, Turnstile] = {}
+        self._sending: dict[int, Turnstile] = {}  # the channels for which somebody waits
         self._receiving: dict[int, Turnstile] = {}
         self._large: _Large | None = None
         self._ended: asyncio.Event | None = None
@@ -106,8 +107,7 @@ class Peer:
             ValueError: There is no such channel.
         """
         expires = None if lifetime is None else self._owner.now() + lifetime
-        turnstile = self._sending.get(channel)
-        if (turnstile is not None and turnstile.waiting) or not self._send(message, channel, expires):
+        if channel in self._sending or not self._send(message, channel, expires):  # rule 2
             await self._send_in_turn(message, channel, expires)
 
     def send_nowait(self, message: bytes, channel: int = 0, *, lifetime: float | None = None) -> None:
@@ -128,14 +128,11 @@ class Peer:
     # --8<-- [end:send]
 
     async def _send_in_turn(self, message: bytes, channel: int, expires: float | None) -> None:
-        turnstile = self._sending.setdefault(channel, Turnstile())
-        await turnstile.until(lambda: self._send(message, channel, expires) or None)
+        await _wait(self._sending, channel, lambda: self._send(message, channel, expires) or None)
 
     def _send(self, message: bytes, channel: int, expires: float | None) -> bool:
         line = self._line
-        try:
-            line.connection.send(message, channel, expires)
-        except QueueFull:
+        if not line.connection.offer(message, channel, expires):
             return False
         if not line.due:
             self._owner.touch(line)
@@ -148,16 +145,11 @@ class Peer:
             ConnectionClosed: None is left, and no more will come; the subclass says why.
             ValueError: There is no such channel.
         """
-        turnstile = self._receiving.get(channel)
-        if turnstile is None or not turnstile.waiting:
-            message = self.receive_nowait(channel)
-            if message is not None:
-                return message
-        return await self._receive_in_turn(channel)
+        message = None if channel in self._receiving else self.receive_nowait(channel)  # rule 2
+        return message if message is not None else await self._receive_in_turn(channel)
 
     async def _receive_in_turn(self, channel: int) -> bytes:
-        turnstile = self._receiving.setdefault(channel, Turnstile())
-        return await turnstile.until(lambda: self.receive_nowait(channel))
+        return await _wait(self._receiving, channel, lambda: self.receive_nowait(channel))
 
     def receive_nowait(self, channel: int = 0) -> bytes | None:
         """The next message of a channel, or None if there is none now.
@@ -183,7 +175,9 @@ class Peer:
         """
         while True:
             try:
-                message = await self.receive(channel)
+                message = None if channel in self._receiving else self.receive_nowait(channel)  # `receive`, a call less
+                if message is None:
+                    message = await self._receive_in_turn(channel)
             except (ClosedByPeer, ClosedLocally, WentAway):
                 return
             yield message
@@ -342,6 +336,16 @@ class _Large:
         self.desk = desk
         self.streams = Streams(desk, peer)
         self.inbox = Inbox(desk)  # after the streams: it takes the labels that they do not
+
+
+async def _wait(turnstiles: dict[int, Turnstile], channel: int, attempt: Callable[[], T | None]) -> T:
+    """Wait for one's turn at a channel's turnstile, which is there as long as somebody waits (rule 2)."""
+    turnstile = turnstiles.setdefault(channel, Turnstile())
+    try:
+        return await turnstile.until(attempt)
+    finally:
+        if not turnstile.waiting:
+            del turnstiles[channel]
 
 
 def _wake(turnstile: Turnstile | None) -> None:

@@ -91,6 +91,9 @@ class ReliableSender:
         "_expiries",
         "_fresh",
         "_limit",
+        "_max_bytes",
+        "_max_messages",
+        "_max_size",
         "_messages",
         "_next",
         "_position",
@@ -102,6 +105,8 @@ class ReliableSender:
     def __init__(self, channel: int, config: ChannelConfig) -> None:
         self._channel = channel
         self._config = config
+        self._max_size = config.max_message_size  # here, as they are looked at with each message
+        self._max_messages, self._max_bytes = config.queue_messages, config.queue_bytes
         self._messages: dict[int, bytes | _Large | Skip] = {}
         self._next = 0  # the next message's id; ids are not wrapped here
         self._fresh = 0  # the first id that never was in a packet
@@ -119,8 +124,7 @@ class ReliableSender:
 
     def can_send(self, size: int) -> bool:
         """Whether a message of ``size`` bytes would be taken now."""
-        config = self._config
-        return len(self._messages) < config.queue_messages and self.queued_bytes + size <= config.queue_bytes
+        return len(self._messages) < self._max_messages and self.queued_bytes + size <= self._max_bytes
 
     # --8<-- [start:send]
     def send(self, message: bytes, expires: float | None = None) -> None:
@@ -130,11 +134,11 @@ class ReliableSender:
             MessageTooLarge: It exceeds ``max_message_size``.
             QueueFull: The queue has no room for it (see `can_send`).
         """
-        size, config, messages = len(message), self._config, self._messages
-        if size > config.max_message_size:
-            most = config.max_message_size
+        size, messages = len(message), self._messages
+        if size > self._max_size:
+            most = self._max_size
             raise MessageTooLarge(f"a message of {size} bytes on channel {self._channel}, which takes up to {most}")
-        if len(messages) >= config.queue_messages or self.queued_bytes + size > config.queue_bytes:
+        if len(messages) >= self._max_messages or self.queued_bytes + size > self._max_bytes:
             raise QueueFull(f"channel {self._channel} has {len(messages)} messages, {self.queued_bytes} bytes to send")
         id_ = self._next
         self._next = id_ + 1
