@@ -11,7 +11,8 @@ class RequestTimeout(SleepyError, TimeoutError):
     """The deadline passed before the answer was complete.
 
     Attributes:
-        phase: What the request was waiting for: ``queue`` (a free connection), ``dial`` (a new one) or ``read``.
+        phase: What the request was waiting for: ``queue`` (its turn), a new connection (``dial-queue``, ``dns``, ``dial`` or
+            ``tls``, see `sleepy.tcp.dialing.dialer`), ``write`` (the peer, to take it) or ``read`` (the answer).
     """
 
     def __init__(self, phase: str, timeout: float) -> None:
