@@ -52,10 +52,6 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         ValueError: An option that makes no sense; the message says which.
     """
 
-    _batches = True
-
-    _in_order = False
-
     def __init__(
         self,
         addr: str,
@@ -68,6 +64,8 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         **options: Unpack[PeerOptions],
     ) -> None:
         super().__init__(addr, _Calls(max_frame_size=max_frame_size, idempotent=idempotent), **options)
+        self._batches = True
+        self._in_order = False
         if max_idle_conn_duration is not None and max_idle_conn_duration <= 0:
             raise ValueError(f"max_idle_conn_duration is {max_idle_conn_duration} s; None is no limit")
         self._lanes = Lanes[_Call](max_conns, max_pending_requests)
