@@ -269,18 +269,7 @@ class IncomingBlocks:
             ProtocolError: No honest one can say so.
         """
         self._sweep()
-        number = chunk.block
-        if number >= self._next:
-            if number - self._next >= MAX_BLOCKS:
-                raise ProtocolError(f"block {number} begins, where the next would be {self._next}")
-            self._unseen.update(range(self._next, number + 1))
-            self._next = number + 1
-        if number in self._unseen:
-            self._unseen.discard(number)
-            self.blocks[number] = IncomingBlock(number, self._memory, self._news)
-        if len(self.blocks) + len(self._unseen) > MAX_BLOCKS or len(self._settling) > MAX_SETTLING:  # rule 6
-            raise ProtocolError(f"more than {MAX_BLOCKS} blocks open at once, or {MAX_SETTLING} whose end is not acked")
-        block = self.blocks.get(number)
+        block = self.blocks.get(chunk.block) or self._begin(chunk.block)
         if block is None:
             return
         if isinstance(chunk, BlockData):
@@ -295,6 +284,21 @@ class IncomingBlocks:
             block.on_cancel(chunk)
             if block in self._announced and len(self._announced) > MAX_BLOCKS:  # an honest sender waits for our acks
                 self._announced.remove(block)
+
+    def _begin(self, number: int) -> IncomingBlock | None:
+        """A block that was not seen before; None if it was, and is over (rule 6)."""
+        if number >= self._next:
+            if number - self._next >= MAX_BLOCKS:
+                raise ProtocolError(f"block {number} begins, where the next would be {self._next}")
+            self._unseen.update(range(self._next, number + 1))
+            self._next = number + 1
+        if number not in self._unseen:
+            return None
+        self._unseen.discard(number)
+        if len(self.blocks) + len(self._unseen) >= MAX_BLOCKS or len(self._settling) > MAX_SETTLING:
+            raise ProtocolError(f"more than {MAX_BLOCKS} blocks open at once, or {MAX_SETTLING} whose end is not acked")
+        block = self.blocks[number] = IncomingBlock(number, self._memory, self._news)
+        return block
 
     def _sweep(self) -> None:
         """Close what is over (rule 6)."""

@@ -32,6 +32,7 @@ from sleepy.udp.delivery.chunks import (
     MIN_ROOM,
     PING,
     BlockCredit,
+    BlockData,
     BlockStop,
     Chunk,
     Close,
@@ -230,6 +231,8 @@ class Messages:
         for chunk in read_chunks(payload):
             if isinstance(chunk, Run):
                 self._receiver(chunk.channel).on_run(chunk)
+            elif isinstance(chunk, BlockData) and self._incoming is not None:
+                self._incoming.receive(chunk)
             else:
                 self._receive_other(chunk)
         if self._outgoing is not None:
