@@ -196,6 +196,7 @@ def test_rule_4_the_line_comes_before_the_newcomer() -> None:
     pool.enter("b")
     pool.settle(0.0)
     pool.release(one, 1.0)
+    assert pool.acquire(1.0) is None
     pool.enter("c")
     assert pool.settle(1.0).serve == [("b", one)]
 
