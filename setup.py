@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 
 TCP = {  # by folder
     "": "connection deadlines exchange host_client latency metrics peer_client pipeline pipeline_client pool",
-    "http/": "framing http1 http1_reader messages",
+    "http/": "framing http1 http1_reader messages redirects",
 }
 UDP = {
     "": "sequence header statistics acks bare_acks reassembly endpoint",

@@ -11,7 +11,7 @@ Whoever asks many peers, or does not know beforehand which, names them in URLs. 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from types import TracebackType
@@ -102,7 +102,9 @@ class Client:
         """Connections that serve nobody, to all peers (IdleConnsCount)."""
         return sum(host.idle_conns_count for host in self._hosts.values())
 
-    async def get(self, url: str, *, headers: Headers | HeaderLines = (), timeout: float | None = None) -> Response:
+    def get(
+        self, url: str, *, headers: Headers | HeaderLines = (), timeout: float | None = None
+    ) -> Coroutine[None, None, Response]:
         """Ask with GET, and follow redirects; see `do`.
 
         Args:
@@ -111,14 +113,14 @@ class Client:
             timeout: The longest all of it may take, redirects included, in seconds; None for as long as it takes.
         """
         request = Request("GET", url, headers, normalize=self._normalize)
-        return await self.do(request, timeout=timeout, max_redirects=self._max_redirects)
+        return self.do(request, timeout=timeout, max_redirects=self._max_redirects)
 
-    async def post(
+    def post(
         self, url: str, body: bytes = b"", *, headers: Headers | HeaderLines = (), timeout: float | None = None
-    ) -> Response:
+    ) -> Coroutine[None, None, Response]:
         """Ask with POST, and follow redirects; see `get` and `do`."""
         request = Request("POST", url, headers, body, normalize=self._normalize)
-        return await self.do(request, timeout=timeout, max_redirects=self._max_redirects)
+        return self.do(request, timeout=timeout, max_redirects=self._max_redirects)
 
     # --8<-- [start:do]
     async def do(self, request: Request, *, timeout: float | None = None, max_redirects: int | None = None) -> Response:
@@ -146,8 +148,8 @@ class Client:
         redirects = Redirects(max_redirects, normalize=self._normalize)
         return await redirects.ask(request, self._ask_one, timeout, asyncio.get_running_loop().time)  # rule 3
 
-    async def _ask_one(self, request: Request, timeout: float | None) -> Response:
-        return await self._host(request.url).do(request, timeout=timeout)
+    def _ask_one(self, request: Request, timeout: float | None) -> Coroutine[None, None, Response]:
+        return self._host(request.url).do(request, timeout=timeout)
 
     # --8<-- [end:do]
 
