@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sleepy.tcp import ConnectionClosed, HostClient, NoFreeConnections, Request, RequestTimeout, Response
+from sleepy.tcp import ConnectionClosed, HostClient, Http1, NoFreeConnections, Request, RequestTimeout, Response
+from sleepy.tcp.codec import Encoded
 from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, soon, turns, turns_until
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -590,3 +591,27 @@ async def test_closing_waits_for_what_is_pending_and_no_longer() -> None:
         wire.answer(b"the last")
         assert (await soon(asking)).body == b"the last"
         await soon(closing)
+
+
+async def test_users_may_derive_from_a_client_and_from_a_codec() -> None:
+    """Compiled, too: what they override is called from compiled code (`sleepy._mypyc`)."""
+
+    class Signed(Http1):
+        def encode_request(self, request: Request, authority: str) -> Encoded:
+            encoded = super().encode_request(request, authority)
+            return encoded._replace(data=encoded.data.replace(b"\r\n\r\n", b"\r\nsigned: yes\r\n\r\n"))
+
+    class Counting(HostClient):
+        asked = 0
+
+        async def do(self, request: Request, *, timeout: float | None = None) -> Response:
+            self.asked += 1
+            return await super().do(request, timeout=timeout)
+
+    async with Peer() as peer, Counting(peer.addr, codec=Signed()) as client:
+        task = asyncio.create_task(client.get("/", timeout=20.0))
+        wire = await peer.accept()
+        assert b"\r\nsigned: yes\r\n" in await wire.read_head()
+        wire.answer()
+        await soon(task)
+        assert client.asked == 1

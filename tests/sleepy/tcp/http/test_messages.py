@@ -184,3 +184,23 @@ def test_a_response_has_the_usual_reason_unless_it_is_given() -> None:
     assert Response(299).reason == usual_reason(299) == ""
     assert Response(200, reason="Fine").reason == "Fine"
     assert Response(200, reason="").reason == ""
+
+
+def test_users_may_derive_from_them_and_note_things_there() -> None:
+    """Compiled, too: there it must be allowed (`sleepy._mypyc`)."""
+
+    class OwnHeaders(Headers):
+        def get(self, name: str, default: str = "") -> str:
+            return super().get(name, default).upper()
+
+    class OwnRequest(Request):
+        seen = False
+
+    class OwnResponse(Response):
+        seen = False
+
+    assert (OwnHeaders({"a": "b"}).get("A"), OwnHeaders.received(b"a: b\r\n").get("a")) == ("B", "B")
+    request, response = OwnRequest("GET", "/", OwnHeaders({"a": "b"})), OwnResponse(404)
+    request.seen = response.seen = True
+    assert (request.headers.get("a"), request.target, response.reason) == ("B", "/", "Not Found")
+    assert OwnRequest.received("GET", "/", Headers()).seen is False
