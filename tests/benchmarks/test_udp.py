@@ -51,7 +51,7 @@ def test_the_source_is_not_measured_as_compiled() -> None:
 def test_each_message_of_the_crowd_is_answered() -> None:
     few = crowd.gather(3)
     assert crowd.turn(few, few.ends) > 0
-    assert [line.connection.statistics().packets_received for _, line in few.ends] == [1, 1, 1]
+    assert [line.connection.statistics().packets_received for _, line in few.ends] == [2, 2, 2]
     cells = crowd.costs(12, 4)
     assert {name: len(cell.turns) for name, cell in cells.items()} == dict.fromkeys(
         ("10 peers", "12 peers, the same speak", "12 peers, others speak"), 4
