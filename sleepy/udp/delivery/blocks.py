@@ -247,7 +247,8 @@ class OutgoingBlock:
             for what in sorted(self._due):
                 if packet.add(self._control(what), (self, what, 0, 0)):
                     self._due.discard(what)
-        while packet.room > enough and self._fill_part(packet):
+        least = max(enough, DATA_HEADER + UNIT)
+        while packet.room > least and self._fill_part(packet):
             pass
 
     def _fill_part(self, packet: PacketBuilder) -> bool:

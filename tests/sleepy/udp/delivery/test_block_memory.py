@@ -102,3 +102,16 @@ def test_what_a_block_had_is_there_for_the_others_when_it_ends() -> None:
     (sending,), (receiving,) = on_the_way(pipe)
     assert receiving == pytest.approx(FIRST_WINDOW + SHARED / 2, rel=0.01)
     assert 7 / 8 * receiving < sending <= receiving  # it takes from its source when it is worth while
+
+
+def test_who_has_sent_all_leaves_the_memory_to_the_others() -> None:
+    """Rule 2: what is acked is kept no longer, though the block stays open."""
+    pipe = pipe_of()
+    first, second = pipe.a.open_block(), pipe.a.open_block()
+    first.write(bytes(1 << 20))
+    assert second.room < FIRST_WINDOW + SHARED // 3
+    (block,) = [block for block in take(pipe) if block.number == first.number]
+    while first.acked < 1 << 20:
+        block.read()
+        pipe.settle()
+    assert second.room == FIRST_WINDOW + SHARED // 2
