@@ -1,5 +1,6 @@
 """The rules of sleepy/udp/delivery/blocks.py, with two ends and a hostile network between them."""
 
+from array import array
 from collections.abc import Callable, Iterator
 from random import Random
 
@@ -8,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleepy.udp.delivery.block_memory import FIRST_WINDOW, BlockMemory
-from sleepy.udp.delivery.blocks import FAILED, MAX_BLOCKS, WINDOW, BlockState, OutgoingBlock, TooManyBlocks
+from sleepy.udp.delivery.blocks import (
+    FAILED,
+    MAX_BLOCKS,
+    WINDOW,
+    BlockState,
+    OutgoingBlock,
+    OutgoingBlocks,
+    TooManyBlocks,
+)
 from sleepy.udp.delivery.channels.config import ChannelConfig
 from sleepy.udp.delivery.chunks import BLOCK_DATA, BlockCredit, BlockStop, ProtocolError
 from sleepy.udp.delivery.incoming_blocks import IncomingBlock
@@ -345,3 +354,23 @@ def test_every_unit_is_acked_or_under_way_or_to_be_sent(steps: list[tuple[str, i
             for first, end in zip(block._again._firsts, block._again._ends, strict=True)
             for unit in range(first, end)
         } == again
+
+
+def test_a_source_may_give_whatever_holds_bytes() -> None:
+    pipe, numbers = pipe_of(), array("i", range(1000))
+    outgoing = pipe.a.open_block(source=iter([bytearray(b"abc"), numbers]))  # type: ignore[list-item]
+    assert receive_all(pipe, outgoing) == b"abc" + numbers.tobytes()
+
+
+def test_credit_that_comes_late_takes_nothing_back() -> None:
+    """Rule 2: packets are reordered, limits only grow."""
+    block = OutgoingBlocks().open()
+    block.write(bytes(FIRST_WINDOW * 2))
+    block.on_credit(FIRST_WINDOW // 32 + 10)
+    block.on_credit(FIRST_WINDOW // 32 + 5)
+    sent = 0
+    while block.has_data():
+        packet = PacketBuilder(1162)
+        block.fill(packet, packet.room)
+        sent += sum(count for _, what, _, count in packet.tokens if what == BLOCK_DATA)
+    assert sent == FIRST_WINDOW // 32 + 10
