@@ -170,7 +170,10 @@ async def test_nobody_there(make: Make) -> None:
         assert client.pending_requests == 0
         with pytest.raises(OSError, match="cannot connect"):  # and again: the client goes on
             await client.get("/")
-        assert (client.metrics.dials, client.metrics.failed_dials) == (0, 4 if isinstance(client, PipelineClient) else 2)
+        assert (client.metrics.dials, client.metrics.failed_dials) == (
+            0,
+            4 if isinstance(client, PipelineClient) else 2,
+        )
 
 
 @pytest.mark.parametrize("answer", [b"garbage\r\n\r\n", b"SSH-2.0-OpenSSH\r\n" * 4, b"HTTP/1.1 101 Switching\r\n\r\n"])
