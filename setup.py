@@ -20,7 +20,7 @@ UDP = {
     "delivery/": "block_memory blocks chunk_reader chunks incoming_blocks messages payload ranges scheduler"
     " send_buffer slices",
     "delivery/channels/": "reliable_receiver reliable_sender unreliable",
-    "path/congestion/": "delivery_rate",
+    "path/congestion/": "bbr delivery_rate",
     "security/": "protection replay",
     "connections/": "connection dialogue ending greeting liveness news packet_exchange plain preface",
     "nodes/": "plain_switchboard secure_switchboard switchboard wakeups",

@@ -42,6 +42,7 @@ from math import inf
 from random import random
 from typing import Final
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.udp.path.congestion.control import INITIAL_PACKETS, Ack, Loss
 
 STARTUP_GAIN: Final = 2.77  # 4 ln 2: the least with which the rate doubles per round
@@ -76,6 +77,7 @@ class State(Enum):
     PROBE_RTT = "probe rtt"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)  # whoever wants another one may begin with this
 class Bbr:
     """A model of bandwidth and round trip.
 
