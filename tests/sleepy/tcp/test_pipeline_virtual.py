@@ -306,6 +306,37 @@ async def test_what_the_peer_cannot_bear_fails_alone(world: World) -> None:
     assert sent[b"/d"] <= 1 + 2 * 3
 
 
+@pytest.mark.parametrize("seed", range(30))
+@on_network("server")
+async def test_how_often_a_request_is_sent_has_a_bound(world: World, seed: int) -> None:
+    """Rule 1: as the first ``max_attempts`` times and once more, behind each of those before it twice.
+
+    The peer dies of some requests nearly always, of others now and then, and says farewell behind some answers.
+    """
+    chance = Random(seed)
+    count, max_attempts = chance.randint(2, 12), chance.randint(1, 8)
+    deadly = {b"/%d" % number for number in range(count) if chance.random() < 0.4}
+    sent = Counter[bytes]()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while batch := await reader.read(65536):
+            targets = [line.split(b" ")[1] for line in batch.split(b"\r\n") if line.endswith(b" HTTP/1.1")]
+            sent.update(targets)
+            for target in targets:
+                if chance.random() < (0.95 if target in deadly else 0.1):
+                    return
+                farewell = b"connection: close\r\n" if chance.random() < 0.1 else b""
+                writer.write(b"HTTP/1.1 200 OK\r\n%bcontent-length: %d\r\n\r\n%b" % (farewell, len(target), target))
+                if farewell:
+                    return
+
+    async with talking(world, "server", talk), PipelineClient("server:80", max_attempts=max_attempts) as client:
+        results = await outcomes(*(client.get(f"/{number}") for number in range(count)))
+    for number, result in enumerate(results):
+        assert sent[b"/%d" % number] <= max_attempts + 1 + 2 * number
+        assert isinstance(result, ConnectionClosed) or result.body == b"/%d" % number
+
+
 @on_network("server")
 async def test_an_answer_too_large_is_no_sign_of_a_peer_that_is_down(world: World) -> None:
     """It ends the connection, and is held against nobody else."""
