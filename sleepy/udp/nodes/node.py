@@ -88,7 +88,7 @@ class Node:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_time = inf
         self._empty: asyncio.Event | None = None
-        self._closing = False
+        self._closing = self._stopped = False
         self._loop: asyncio.AbstractEventLoop
         self._socket: DatagramSocket
         self._clock: Callable[[], float]
@@ -148,6 +148,7 @@ class Node:
 
     def _stop(self) -> None:
         """Nothing happens any more; whoever still waits learns it."""
+        self._stopped = True
         self._socket.close()
         for handle in (self._timer, self._flush_handle):
             if handle is not None:
@@ -293,7 +294,7 @@ class Node:
         self._schedule()
 
     def _schedule(self) -> None:
-        if self._flush_handle is None:
+        if self._flush_handle is None and not self._stopped:
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def _receive(self, datagrams: list[bytes], address: Address) -> None:

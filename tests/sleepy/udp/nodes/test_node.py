@@ -685,6 +685,17 @@ def test_a_node_is_started_once_and_closed_as_often_as_one_likes() -> None:
     assert repr(open_node()) == "<Node :0 0 peers>"
 
 
+async def test_nothing_happens_after_the_end() -> None:
+    """Rule 6: a datagram that was on its way through the program, or a peer that is touched, starts no turn and no timer."""
+    async with open_plain_node(("127.0.0.1", 0)) as here, open_plain_node(("127.0.0.1", 0)) as there:
+        await here.connect(there.address)
+        (line,) = here._board.lines()
+    here._receive([b"late"], there._local)
+    here.touch(line)
+    assert here._flush_handle is None
+    assert here._timer is None or here._timer.cancelled()
+
+
 async def test_closing_a_node_that_was_never_started_does_nothing() -> None:
     await open_node().close()
 
