@@ -294,7 +294,7 @@ class Node:
         self._schedule()
 
     def _schedule(self) -> None:
-        if self._flush_handle is None and not self._stopped:
+        if self._flush_handle is None:
             self._flush_handle = self._loop.call_soon(self._flush)
 
     def _receive(self, datagrams: list[bytes], address: Address) -> None:
@@ -306,6 +306,8 @@ class Node:
     def _flush(self) -> None:
         """The end of a turn: send what is to be sent, tell what has happened, and set the timer."""
         self._flush_handle = None
+        if self._stopped:
+            return
         now = self._clock()
         if not self._socket.blocked:  # rule 3
             for address, datagrams in self._board.flush(now):

@@ -686,12 +686,14 @@ def test_a_node_is_started_once_and_closed_as_often_as_one_likes() -> None:
 
 
 async def test_nothing_happens_after_the_end() -> None:
-    """Rule 6: a datagram that was on its way through the program, or a peer that is touched, starts no turn and no timer."""
+    """Rule 6: whatever is on the switchboard yet, and whoever asks for a turn, no timer is set."""
     async with open_plain_node(("127.0.0.1", 0)) as here, open_plain_node(("127.0.0.1", 0)) as there:
         await here.connect(there.address)
         (line,) = here._board.lines()
-    here._receive([b"late"], there._local)
+    here._board.dial(("127.0.0.1", 9), here.now(), timeout=1.0)
     here.touch(line)
+    await asyncio.sleep(0)
+    here._on_timer()
     assert here._flush_handle is None
     assert here._timer is None or here._timer.cancelled()
 
@@ -735,7 +737,7 @@ async def test_an_answer_carries_the_acks_of_what_it_answers() -> None:
         await asyncio.sleep(0)
         sent: list[bytes] = []
         send = there._socket.send
-        there._socket.send = lambda datagrams, address: (sent.extend(datagrams), send(datagrams, address))[1]  # type: ignore[method-assign]
+        there._socket.send = lambda datagrams, address: (sent.extend(datagrams), send(datagrams, address))[1]  # type: ignore[method-assign,func-returns-value]
         for _ in range(60):
             peer.send_nowait(bytes(100))
         for _ in range(60):
