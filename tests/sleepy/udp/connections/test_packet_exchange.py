@@ -49,6 +49,15 @@ def test_acks_come_back_with_tokens() -> None:
     assert ends.a.recovery.in_flight == 0
 
 
+def test_who_may_hold_acks_back_is_waited_for() -> None:
+    """He says for how long; nobody probes before that has passed, too."""
+    ends = Ends(max_ack_delay=0.02)
+    ends.b.agree(0.4, 1452)
+    for end in (ends.a, ends.b):
+        end.send(bytes([PING]), token(0), 0.0)
+    assert ends.b.next_timeout() - ends.a.next_timeout() == pytest.approx(0.38)
+
+
 def test_acks_are_not_acked() -> None:
     """Rule 2: two peers with nothing to say fall silent."""
     ends = Ends()

@@ -241,6 +241,19 @@ def test_round_trips_come_from_the_newest_packet_only() -> None:
     assert notes.acks[-1].rtt == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(("pause", "counts"), [(9.9, True), (10.1, False)])
+def test_a_peer_that_was_away_says_nothing_of_the_path(pause: float, counts: bool) -> None:
+    """Rule 9: neither of its round trip nor of its rate; what it acks has arrived all the same."""
+    recovery, notes = sending(3)
+    recovery.on_acked([0, 1], 0.1)
+    before, rate = recovery.round_trip.smoothed, recovery.delivery_rate
+    assert rate > 0
+    assert recovery.on_acked([2], pause + 0.002).acked == [2]
+    assert (notes.acks[-1].rtt is not None) is counts
+    assert (recovery.round_trip.smoothed > before) is counts
+    assert (recovery.delivery_rate != rate) is counts
+
+
 def test_acks_from_nowhere_do_nothing() -> None:
     """Rule 7: never sent, acked before, forgotten."""
     recovery, notes = sending(2)
