@@ -54,13 +54,15 @@ def test_round_trip_and_bandwidth_are_the_links() -> None:
 
 def test_loss_is_the_share_that_the_link_loses() -> None:
     """Not counting what was believed lost, and arrived after all."""
-    world = World(link=Link(delay=DELAY, loss=0.1), config=ConnectionConfig(congestion=NewReno))
+    link = Link(delay=DELAY, loss=0.1, jitter=0.04, ordered=False)
+    world = World(link=link, config=ConnectionConfig(congestion=NewReno))
     for _ in range(1500):
         world.send(world.a, bytes(100))
         world.run(0.01)
     world.run(10)
     figures = world.a.connection.statistics()
     lost = world._links[world.a].lost["loss"]
+    assert figures.spurious_losses > 20
     assert figures.packets_lost - figures.spurious_losses == pytest.approx(lost, rel=0.1)
     assert figures.loss == pytest.approx(lost / figures.packets_sent, rel=0.1)
     assert figures.loss == pytest.approx(0.1, abs=0.03)

@@ -67,6 +67,18 @@ def test_lingering_ends_when_all_has_arrived_or_time_is_up() -> None:
         assert ending.state is State.CLOSING
 
 
+def test_two_who_leave_at_once_both_know() -> None:
+    """Rule 2: the other one's word is as good as an ack of ours; nothing more is said."""
+    ending = Ending()
+    ending.leave(CLOSE, 0.0, 1.0)
+    assert ending.speak(0.0)
+    ending.on_peer_close(Close(9, "me too"), 0.1, 1.0)
+    assert ending.speak(10.0) is None
+    ending.on_time(0.1, delivered=True, patience=1.0)
+    assert ending.state is State.FINISHED
+    assert isinstance(ending.error, ClosedLocally)  # rule 5: the first reason
+
+
 def test_nothing_ends_twice() -> None:
     ending = Ending()
     first = TimedOut("silence")

@@ -67,6 +67,8 @@ def test_a_block_is_watched_until_it_is_over() -> None:
     assert block.state is BlockState.FINISHED
     ours.stale = True
     assert ours.take() == []
+    assert not ours._blocks  # or a long connection would remember all that it ever carried
+    assert not theirs._blocks
 
 
 def test_room_for_blocks() -> None:

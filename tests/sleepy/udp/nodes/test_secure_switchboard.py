@@ -210,7 +210,7 @@ def test_nobody_who_crossed_gets_a_peer_that_ends(
     def tamper(datagram: bytes, _here: Address, _there: Address) -> list[tuple[float, bytes]]:
         nonlocal count
         count += 1
-        gone = count < 20 and lost[count % len(lost)]
+        gone = count < 12 and lost[count % len(lost)]
         return [] if gone else [(late[count % len(late)], datagram)]
 
     exchange.tamper = tamper

@@ -20,6 +20,17 @@ def test_what_wants_an_ack_gets_it_within_the_promise() -> None:
     assert policy.next_timeout == inf
 
 
+def test_the_newest_packet_is_the_one_that_an_ack_names_first() -> None:
+    """When it came, not when the last one did: how long it waited is what the peer takes off the round trip."""
+    policy = AckPolicy()
+    policy.on_received(5, 1.0, ack_eliciting=True)
+    assert policy.newest_time == 1.0
+    policy.on_received(4, 1.1, ack_eliciting=True)
+    assert policy.newest_time == 1.0
+    policy.on_received(6, 1.2, ack_eliciting=False)
+    assert policy.newest_time == 1.2
+
+
 def test_after_so_many_packets_at_once() -> None:
     """Rule 2: packets of any kind count, since each pushes the others out of the 32 bits."""
     policy = AckPolicy(packets=10)
