@@ -103,7 +103,7 @@ class Peer:
 
         Raises:
             ConnectionClosed: The connection has ended; the subclass says why.
-            MessageTooLarge: Send it through a stream.
+            MessageTooLarge: Send it as a block, or through a stream.
             ValueError: There is no such channel.
         """
         expires = None if lifetime is None else self._owner.now() + lifetime
@@ -116,7 +116,7 @@ class Peer:
         Raises:
             QueueFull: The channel has no room.
             ConnectionClosed: The connection has ended; the subclass says why.
-            MessageTooLarge: Send it through a stream.
+            MessageTooLarge: Send it as a block, or through a stream.
             ValueError: There is no such channel.
         """
         expires = None if lifetime is None else self._owner.now() + lifetime
