@@ -85,7 +85,7 @@ def simulated(control: str, loss: float, seconds: float, *, flows: int = 1, seed
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    sim.run(main(), network, until=seconds + 60)
+    sim.run(main(), network, until=seconds + 60, patience=1200.0)
     return [size * 8 / (seconds - since) / RATE for size in got]
 
 

@@ -38,6 +38,7 @@ from sleepy.udp.header import read_header
 from sleepy.udp.path.congestion.new_reno import NewReno
 from sleepy.udp.security.protection import Protection
 from tests.sleepy.udp.connecting import ALICE, BOB, ELSEWHERE, Mode, Side, World, sessions
+from tests.sleepy.udp.connections.test_packet_exchange import Wide
 
 MODES: tuple[Mode, ...] = ("encrypted", "plain")
 BAD = Link(delay=0.03, jitter=0.02, ordered=False, loss=0.25, duplicate=0.1)
@@ -721,3 +722,23 @@ def test_one_close_is_enough() -> None:
     inject(world, Close(2, "second").encode())
     assert isinstance(world.b.error, ClosedByPeer)
     assert world.b.error.code == 1
+
+
+def test_of_many_packets_read_in_one_turn_none_seems_lost() -> None:
+    """What acks that could not wait say is sent with the rest (`sleepy.udp.path.ack_policy`, rule 4)."""
+    config = ConnectionConfig(congestion=Wide)
+    ours, theirs = sessions(1, (config.parameters(), config.parameters()))
+    alice, bob = (
+        Connection(Protection(session, now=0.0), where, config, now=0.0, peer_parameters=session.parameters)
+        for session, where in ((ours, BOB), (theirs, ALICE))
+    )
+    alice.open_block(source=iter([bytes(60_000)]))
+    ((_, datagrams),) = alice.flush(0.0)
+    assert len(datagrams) > 40
+    for datagram in datagrams:
+        bob.receive(datagram, ALICE, 0.0)
+    ((_, answers),) = bob.flush(0.0)
+    for answer in answers:
+        alice.receive(answer, BOB, 0.1)
+    statistics = alice.statistics()
+    assert (statistics.packets_lost, statistics.bytes_under_way) == (0, 0)

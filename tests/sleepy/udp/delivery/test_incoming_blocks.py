@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sleepy.udp.delivery.block_memory import FIRST_WINDOW
+from sleepy.udp.delivery.block_memory import FIRST_WINDOW, Share
 from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW
-from sleepy.udp.delivery.chunks import BlockCancel, BlockData, BlockEnd, BlockOpen, ProtocolError
-from sleepy.udp.delivery.incoming_blocks import IncomingBlocks
+from sleepy.udp.delivery.chunk_reader import read_chunks
+from sleepy.udp.delivery.chunks import BlockCancel, BlockCredit, BlockData, BlockEnd, BlockOpen, ProtocolError
+from sleepy.udp.delivery.incoming_blocks import MAX_SETTLING, IncomingBlocks
 from sleepy.udp.delivery.payload import PacketBuilder
 
 UNIT = bytes(32)
@@ -104,3 +105,60 @@ def test_untaken_announcements_do_not_pile_up() -> None:
         for chunk in (BlockOpen(number, 0, b""), BlockEnd(number, 0), BlockCancel(number, 1, "")):
             incoming.receive(chunk)
     assert len(incoming._announced) + len(incoming.blocks) + len(incoming._settling) <= MAX_BLOCKS + 2
+
+
+def told(incoming: IncomingBlocks) -> PacketBuilder:
+    packet = PacketBuilder(1162)
+    assert incoming.has_data()
+    incoming.fill(packet)
+    return packet
+
+
+def test_a_sender_who_never_hears_that_its_blocks_are_over_is_refused() -> None:
+    """Rule 6: what is remembered of blocks that we gave up is bounded too."""
+    incoming = IncomingBlocks()
+    for number in range(MAX_SETTLING + 1):
+        incoming.receive(BlockOpen(number, None, b""))
+        incoming.take_announced()
+        incoming.blocks[number].stop()
+        told(incoming)
+        assert not incoming.has_data()
+    with pytest.raises(ProtocolError, match="whose end is not acked"):
+        incoming.receive(BlockOpen(MAX_SETTLING + 1, None, b""))
+
+
+def test_a_block_is_forgotten_when_its_sender_knows_that_it_is_over() -> None:
+    """Rule 6: also if the ack comes after we have looked for what else is to be told."""
+    incoming = IncomingBlocks()
+    incoming.receive(BlockOpen(0, None, b""))
+    incoming.blocks[0].stop()
+    ((carrier, *token),) = told(incoming).tokens
+    assert not incoming.has_data()
+    assert incoming.unsettled
+    carrier.on_acked(*token)
+    assert not incoming.unsettled
+
+
+def test_credit_is_due_when_half_is_free_and_never_takes_anything_back() -> None:
+    """Rule 2: what was once allowed holds, though others have taken the memory before the credit is sent again."""
+    incoming = IncomingBlocks()
+    incoming.receive(BlockData(0, 0, bytes(FIRST_WINDOW)))
+    block = incoming.blocks[0]
+    block.read(FIRST_WINDOW)
+    packet = told(incoming)
+    (credit,) = read_chunks(packet.parts[0])
+    assert credit == BlockCredit(0, (FIRST_WINDOW + WINDOW) // 32)
+    for unit in range(FIRST_WINDOW // 32, (FIRST_WINDOW + WINDOW // 2) // 32, 1024):
+        assert not incoming.has_data()
+        incoming.receive(BlockData(0, unit, bytes(1 << 15)))
+        block.read()
+    assert incoming.has_data()
+    other = Share(incoming._memory)
+    other.hold(other.most)
+    told(incoming)
+    ((carrier, *token),) = packet.tokens
+    given = block._given
+    assert given > credit.limit
+    other.hold(other.most)
+    carrier.on_lost(*token)
+    assert read_chunks(told(incoming).parts[0]) == [BlockCredit(0, given)]

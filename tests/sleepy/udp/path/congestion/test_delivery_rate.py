@@ -56,3 +56,11 @@ def test_no_time_no_rate() -> None:
     """An ack in the same moment (a loopback's clock) gives no sample rather than an infinite one."""
     rate = DeliveryRate()
     assert rate.on_acked(1000, 1.0, rate.on_sent(0, 1.0), 1.0) == 0
+
+
+def test_packets_sent_between_two_acks_share_a_mark_unless_nothing_is_under_way() -> None:
+    """Rule 2: also if what was under way was lost, so that no ack came since."""
+    rate = DeliveryRate()
+    first, second = rate.on_sent(0, 0.0), rate.on_sent(1000, 1.0)
+    assert first is second
+    assert rate.on_sent(0, 5.0).first_sent_time == 5.0
