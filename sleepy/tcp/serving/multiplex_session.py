@@ -64,7 +64,7 @@ class MultiplexSession:
         self.connection: Connection[bytes] = WatchedConnection(self, requests, number)
         self._desk = Desk(codec.max_concurrent_requests, max_queued)
         self._handling: dict[int, asyncio.Task[None]] = {}  # those whose last word is not known yet
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in order: a simulated run repeats itself
         self._reading = True
         self._no_more = False  # no request is taken any more; the connection is finished when the desk is empty
         self._loop = asyncio.get_running_loop()
@@ -101,12 +101,12 @@ class MultiplexSession:
 
     def _start(self, number: int, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(lambda task: self._ended(number, task))
         return task
 
     def _ended(self, number: int, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if self.connection.closing:
             return
         if self._handling.pop(number, None) is None:

@@ -142,7 +142,7 @@ class Server(Generic[Q, A]):
             clock,
         )
         self._numbers = itertools.count()
-        self._sessions: set[Session[Q, A] | MultiplexSession] = set()
+        self._sessions: dict[Session[Q, A] | MultiplexSession, None] = {}  # in order: a simulated run repeats itself
         self._refused: set[Session[Q, A] | MultiplexSession] = set()
         self._server: asyncio.Server | None = None
         self._closed = False
@@ -240,7 +240,7 @@ class Server(Generic[Q, A]):
 
     def _enter(self, session: "Session[Q, A] | MultiplexSession") -> None:
         full = self._max_connections is not None and len(self._sessions) - len(self._refused) >= self._max_connections
-        self._sessions.add(session)
+        self._sessions[session] = None
         if self._closed or (full and len(self._refused) >= _MAX_REFUSALS):  # between the accepting and the making
             session.connection.abort()
         elif full:
@@ -248,5 +248,5 @@ class Server(Generic[Q, A]):
             session.refuse(RemoteProtocolError("the server has as many connections as it can serve", status=503))
 
     def _leave(self, session: "Session[Q, A] | MultiplexSession") -> None:
-        self._sessions.discard(session)
+        self._sessions.pop(session, None)
         self._refused.discard(session)

@@ -138,7 +138,7 @@ class BlockDesk:
         """The connection has ended."""
         self.error = error
         self._wake()
-        for holder in set(self.holders.values()):
+        for holder in dict.fromkeys(self.holders.values()):  # a stream holds two
             holder.on_connection_closed(error)
 
     def _wake(self) -> None:

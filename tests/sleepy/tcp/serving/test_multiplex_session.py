@@ -239,6 +239,19 @@ async def test_who_is_gone_is_not_worked_for_and_the_others_are(way: str) -> Non
 
 
 @pytest.mark.usefixtures("tidy")
+async def test_handlers_are_cancelled_in_the_order_they_were_asked() -> None:
+    """Else a simulated run would not repeat itself."""
+    stage = Stage()
+    requests = [b"%d" % number for number in range(40)]
+    async with serve(stage) as server, connected(server.address) as wire:
+        ask(wire, *requests)
+        await stage.see(*requests)
+        wire.close()
+        await turns_until(lambda: len(stage.cancelled) == len(requests))
+    assert stage.cancelled == requests
+
+
+@pytest.mark.usefixtures("tidy")
 async def test_a_peer_that_does_not_read_soon_finds_nobody_working() -> None:
     """Answers that it does not take keep their places; cancels are no way round that. When it reads, all goes on."""
     asked = 0

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import socket
 import ssl
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,6 +15,7 @@ import trustme
 from sleepy.tcp import HostClient, PipelineClient, Request, Response, Server
 from tests.sleepy.tcp.handlers import GET, Stage, answer, echo, get
 from tests.sleepy.tcp.helpers import Clock, Wire, connected, soon, turns, turns_until
+from tests.sleepy.tcp.virtual import World, on_network
 
 pytestmark = pytest.mark.usefixtures("tidy")
 
@@ -88,7 +89,29 @@ async def test_close_reaches_a_connection_that_is_just_being_made() -> None:
     connection.connection_made(transport)
     transport.abort.assert_called_once_with()
     connection.connection_lost(None)
-    assert server._sessions == set()
+    assert not server._sessions
+
+
+@on_network("peer")
+async def test_connections_are_closed_in_the_order_they_came(world: World) -> None:
+    """Else a simulated run would not repeat itself."""
+    await world.serve("peer", echo)
+    ended: list[int] = []
+
+    async def hear(number: int, reader: asyncio.StreamReader) -> None:
+        with suppress(ConnectionResetError):
+            await reader.read()
+        ended.append(number)
+
+    async with AsyncExitStack() as stack:
+        hearing: list[asyncio.Task[None]] = []
+        for number in range(40):
+            reader, writer = await asyncio.open_connection("peer", 80)
+            stack.callback(writer.close)
+            hearing.append(asyncio.create_task(hear(number, reader)))
+        await world.stop("peer")
+        await asyncio.gather(*hearing)
+    assert ended == list(range(40))
 
 
 async def test_a_closed_server_can_be_entered_again() -> None:

@@ -260,7 +260,7 @@ async def test_an_idle_connection_is_closed_after_a_while() -> None:
         assert not wire.ended
         await clock.advance(1.1)
         assert await wire.read_all() == b""
-        assert server._sessions == set()
+        assert not server._sessions
 
 
 async def test_a_connection_that_is_gone_is_not_watched() -> None:
@@ -331,7 +331,7 @@ async def test_a_peer_that_takes_nothing_is_idle_and_one_that_takes_little_is_no
             assert not session.connection.closing
         for _ in range(3):
             await clock.advance(10.0)
-        assert server._sessions == set()
+        assert not server._sessions
 
 
 async def test_a_finished_connection_is_not_kept_for_ever() -> None:
@@ -343,7 +343,7 @@ async def test_a_finished_connection_is_not_kept_for_ever() -> None:
         assert await wire.read_all() == b""
         assert len(server._sessions) == 1
         await clock.advance(10.1)
-        assert server._sessions == set()
+        assert not server._sessions
 
 
 async def test_patience_without_end_can_be_had() -> None:

@@ -1,11 +1,14 @@
 """The rules of sleepy/udp/nodes/block_desk.py: who waits for which block."""
 
 import asyncio
+from unittest.mock import Mock
 
 import pytest
 
-from sleepy.udp.connections.connection_errors import ClosedLocally
+from sleepy.udp.connections.connection import Connection
+from sleepy.udp.connections.connection_errors import ClosedLocally, ConnectionClosed
 from sleepy.udp.delivery.blocks import MAX_BLOCKS, BlockState, OutgoingBlock
+from sleepy.udp.nodes.block_desk import BlockDesk
 from sleepy.udp.nodes.peer import Peer
 from tests.sleepy.udp.node_worlds import between, idle, outcome, soon
 
@@ -96,3 +99,26 @@ def test_opening_waits_while_there_are_too_many_whatever_they_are() -> None:
         assert [type(await block) for block in blocks] == [ClosedLocally] * 3
 
     between(alice, idle)
+
+
+def test_the_end_is_told_in_the_order_of_the_blocks_and_to_each_holder_once() -> None:
+    """Else a simulated run would not repeat itself; a stream holds two blocks."""
+    told: list[int] = []
+
+    class Listening:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def on_change(self) -> None:
+            raise AssertionError
+
+        def on_connection_closed(self, _error: ConnectionClosed) -> None:
+            told.append(self.number)
+
+    desk = BlockDesk(Mock(Connection), Mock())
+    for number in range(40):
+        holder = Listening(number)
+        desk.holders[Mock(OutgoingBlock)] = holder
+        desk.holders[Mock(OutgoingBlock)] = holder
+    desk.end(ClosedLocally("it is over"))
+    assert told == list(range(40))
