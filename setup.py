@@ -31,6 +31,7 @@ HOT = [
     for folder, names in folders.items()
     for name in names.split()
 ]
+COMPILER = ["mypy[mypyc]>=2", "cryptography>=42"]  # and what the library imports, whose types mypy has to see
 LEVEL = "3"  # of the C compiler's optimisation
 
 
@@ -50,7 +51,7 @@ def main() -> None:
     wished = os.environ.get("SLEEPY_MYPYC") == "1"
     building = not {"egg_info", "dist_info"} & set(sys.argv)  # else pip only asks what we are, and what a build needs
     setup(
-        setup_requires=["mypy[mypyc]>=2"] if wished else [],
+        setup_requires=COMPILER if wished else [],
         ext_modules=compiled() if wished and building else [],
     )
 

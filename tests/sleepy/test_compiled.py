@@ -4,12 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from setup import HOT
+from setup import COMPILER, HOT
 
 ROOT = Path(__file__).parents[2]
 TOGETHER = [  # and with modules that are not compiled, some of whose classes derive from theirs
@@ -23,6 +24,13 @@ def mirror(module: str) -> str:
     """The test file of a module."""
     path = Path("tests", module)
     return str(path.with_name(f"test_{path.name}"))
+
+
+def test_the_compiler_is_brought_what_the_library_imports() -> None:
+    """pip builds where nothing else is installed, and mypy refuses what it cannot see."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["dependencies"]
+    assert set(project["dependencies"]) < set(COMPILER)
 
 
 def run(folder: Path, *command: str) -> str:
