@@ -6,7 +6,9 @@ Without it, a wheel is pure Python and runs everywhere. With it a C compiler mus
 """
 
 import os
+import re
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -35,11 +37,30 @@ COMPILER = ["mypy[mypyc]>=2", "cryptography>=42"]  # and what the library import
 LEVEL = "3"  # of the C compiler's optimisation
 
 
+# How mypyc 2.4 writes an object's list of weak references: it lies behind the object, and behind its __dict__.
+WEAK = r"\*\(\(PyObject \*\*\)\(\(char \*\)self \+ sizeof\(PyObject \*\) \+ sizeof\(\w+\)\)\)"
+
+
+def mend(source: Path) -> None:
+    """Correct what mypyc writes for Python 3.11: it takes the list of weak references for an object that is owned.
+
+    So a weak reference was freed while its owner had it, and one to an object that had died still led there. The list is
+    nothing that the garbage collector may visit, and has to be cleared when the object dies.
+    """
+    code = source.read_text(encoding="utf-8")
+    code = re.sub(rf"Py_VISIT\({WEAK}\);", "", code)
+    clear = "if (Py_REFCNT(self) == 0) PyObject_ClearWeakRefs((PyObject *)self);"
+    source.write_text(re.sub(rf"Py_CLEAR\({WEAK}\);", clear, code), encoding="utf-8")
+
+
 def compiled() -> list[Extension]:
     """The hot modules as extensions."""
     from mypyc.build import mypycify  # noqa: PLC0415  not there in a pure build
 
     extensions = mypycify(["--config-file", os.devnull, "--strict", *HOT], opt_level=LEVEL, debug_level="0")
+    if sys.version_info < (3, 12):  # later ones are not given the list
+        for source in {source for extension in extensions for source in extension.sources}:
+            mend(Path(source))
     if sys.platform == "linux":
         for extension in extensions:  # calls among the modules are direct, those to CPython a jump shorter
             extension.extra_compile_args += ["-fno-semantic-interposition", "-fno-plt"]
