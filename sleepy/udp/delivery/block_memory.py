@@ -26,9 +26,8 @@ MAX_BLOCKS: Final = 16
 FIRST_WINDOW: Final = 1 << 16  # bytes
 LEAST_MEMORY: Final = MAX_BLOCKS * FIRST_WINDOW
 MOST_MEMORY: Final = 1 << 30
-DEFAULT_MEMORY: Final = LEAST_MEMORY + (
-    2 << 20
-)  # a block alone fills 20 Mbit/s at a round trip of 100 ms and 2 % of loss
+# With this a block that is alone fills 20 Mbit/s at a round trip of 100 ms and 2 % of loss.
+DEFAULT_MEMORY: Final = LEAST_MEMORY + (2 << 20)
 
 
 @final
