@@ -29,6 +29,7 @@ from sleepy.udp.connections.connection_errors import (
     CHANNEL_MISMATCH,
     GOING_AWAY,
     PROTOCOL_ERROR,
+    UNREACHABLE,
     ChannelMismatch,
     ClosedLocally,
     ConnectionClosed,
@@ -46,6 +47,7 @@ from sleepy.udp.connections.parameters import Parameters
 from sleepy.udp.connections.plain import Envelope, PlainPackets, beginning
 from sleepy.udp.connections.preface import Preface, write_challenge, write_response
 from sleepy.udp.delivery.chunks import CLOSE, Close, ProtocolError
+from sleepy.udp.path.path_mtu import BASE
 from sleepy.udp.path.path_validation import PathValidation
 
 Batch = tuple[Address, list[bytes]]
@@ -209,6 +211,8 @@ class Connection(Dialogue):
             if self._heartbeat.is_gone(time):
                 silence = self._heartbeat.idle_timeout
                 self._ending.finish(TimedOut(f"the peer was silent for {silence} s, though we asked it to speak"))
+            elif self._exchange.mtu.narrow_for >= self._heartbeat.idle_timeout:
+                self._leave_narrow_path(time)
             else:
                 later = self._flush_messages(datagrams, time, now)
         self._flush_ending(datagrams, time)
@@ -222,12 +226,18 @@ class Connection(Dialogue):
 
     # --8<-- [end:flush]
 
+    def _leave_narrow_path(self, time: float) -> None:
+        """Waiting longer than for a silent peer is of no use (`sleepy.udp.path.path_mtu`, rule 6). The peer can be told."""
+        reason = f"for {self._exchange.mtu.narrow_for:.0f} s the path has not carried {BASE} bytes, as it must"
+        self._leave(Close(UNREACHABLE, reason), time, TimedOut(f"the peer could not be reached: {reason}"))
+
     def _flush_messages(self, datagrams: list[bytes], time: float, now: float) -> float:
         """Fill packets as long as packets may leave; when the next one may, if it has to wait for its time only."""
         exchange, messages = self._exchange, self._messages
         if self._heartbeat.must_ask(time):
             messages.ping()
-        if exchange.on_timeout(time):
+        probing = exchange.on_timeout(time)
+        if probing:
             self._make_probe(now)
         greeting = self._greeting
         if greeting is not None and greeting.due and exchange.may_send(time):
@@ -243,6 +253,8 @@ class Connection(Dialogue):
                 emptied = True
                 break
             datagrams.append(exchange.send(payload, tokens, time))
+        if probing and (small := exchange.send_small_probe(time)) is not None:
+            datagrams.append(small)
         exchange.busy = self.established and (not emptied or len(datagrams) > 1)
         if exchange.ack_is_due(time):
             datagrams.append(exchange.send_ack(time))

@@ -18,6 +18,7 @@ APPLICATION_CODES: Final = 0x10000
 PROTOCOL_ERROR: Final = 0x10000
 CHANNEL_MISMATCH: Final = 0x10001
 GOING_AWAY: Final = 0x10002
+UNREACHABLE: Final = 0x10003
 
 
 class ConnectionClosed(SleepyError, ConnectionError):
@@ -43,7 +44,10 @@ class ClosedByPeer(ConnectionClosed):
 
 
 class TimedOut(ConnectionClosed, TimeoutError):
-    """The peer was silent for longer than the idle timeout, though we asked it to speak."""
+    """The peer was silent for longer than the idle timeout, though we asked it to speak.
+
+    Or for as long no large packet got through one way, though small ones did: the path carries less than 1200 bytes.
+    """
 
 
 class PeerProtocolError(ConnectionClosed):
@@ -72,4 +76,5 @@ _OURS: Final[dict[int, tuple[type[ConnectionClosed], str]]] = {
     PROTOCOL_ERROR: (PeerProtocolError, "found that we broke the protocol"),
     CHANNEL_MISMATCH: (ChannelMismatch, "has other channels than we"),
     GOING_AWAY: (WentAway, "went away"),
+    UNREACHABLE: (TimedOut, "could not reach us"),
 }

@@ -295,7 +295,7 @@ class PacketExchange:
             if probed:
                 self.mtu.on_probe_lost(probed, now)
             else:
-                self.mtu.on_lost(size, time)
+                self.mtu.on_lost(size, time, now)
                 self._on_lost(tokens)
         self._use_size()
 
@@ -317,6 +317,13 @@ class PacketExchange:
         if recovery.next_timeout() <= now:
             self._lose(recovery.on_timeout(now), now)
         return recovery.probes > 0
+
+    def send_small_probe(self, now: float) -> bytes | None:
+        """A ping for the case that it is their size that keeps packets from arriving; None if nothing speaks for that."""
+        recovery = self.recovery
+        if recovery.timeouts < 2 or recovery.probes:
+            return None
+        return self.send(bytes([PING]), [], now)
 
     def repeat_oldest(self) -> None:
         """Have what is longest under way sent again: if there is nothing new, it is the best thing to probe with."""

@@ -15,11 +15,18 @@ Rules:
    believed after 6 lost packets above 1200 bytes, none of which was sent before one of more than 1200 that arrived. Then it
    is 1200 bytes again, and the search begins anew. What was under way then, and is larger, says nothing new when it is lost.
 
-For rule 5 somebody must notice losses at all, which needs acks: send probe timeouts' packets with at most 1200 bytes.
+6. Below 1200 there is no smaller size to fall back to, so a path that carries less is of no use, whatever small packets
+   get through: who says nothing about it leaves its program waiting for ever. It is believed after losses in 12 rounds (what
+   was sent together may be lost together) with nothing acked in between that was about as large, or larger than what arrived
+   before. How long that may go on is for the caller to say: a route may flap.
+
+For rules 5 and 6 somebody must notice losses at all, which needs acks: send probe timeouts' packets with at most 1200 bytes,
+and a small one beside them if that does not help.
 
 Sizes are those of the datagram, in bytes, without the headers of UDP and IP.
 
-Source: RFC 8899, sections 4 and 5 (MAX_PROBES, PMTU_RAISE_TIMER, BASE_PLPMTU, MAX_PLPMTU); RFC 9000, section 14.3.
+Source: RFC 8899, sections 4 and 5 (MAX_PROBES, PMTU_RAISE_TIMER, BASE_PLPMTU, MAX_PLPMTU; rule 6 is the state Error, and
+MIN_PLPMTU equals BASE_PLPMTU); RFC 9000, sections 14.2 and 14.3.
 """
 
 from math import inf
@@ -31,6 +38,7 @@ NEAR_ENOUGH: Final = 20
 MAX_PROBES: Final = 3
 RAISE_INTERVAL: Final = 600.0  # seconds
 BLACK_HOLE: Final = 6  # packets
+TOO_NARROW: Final = 12  # rounds; at 40 % loss all are lost by chance once in 60,000 times
 
 
 class PathMtuSearch:
@@ -42,6 +50,7 @@ class PathMtuSearch:
     Attributes:
         size: The largest size that is known to pass.
         black_holes: How often it was taken back.
+        narrow_for: For how many seconds the path has seemed to carry less than 1200 bytes (rule 6); 0: it does not.
 
     Raises:
         ValueError: ``limit`` is below 1200.
@@ -51,11 +60,17 @@ class PathMtuSearch:
         "_failed",
         "_failures",
         "_limit",
+        "_lost_large",
         "_newest_large",
         "_next_search",
+        "_passed",
         "_probing",
+        "_round_end",
+        "_rounds",
+        "_rounds_begin",
         "_suspects",
         "black_holes",
+        "narrow_for",
         "size",
     )
 
@@ -69,12 +84,22 @@ class PathMtuSearch:
         self._suspects = 0  # large packets lost since
         self._probing = False  # whether a probe is under way
         self._begin()
+        self._trust()
 
     def _begin(self) -> None:
         """Let everything up to the limit be possible again."""
         self._failed = self._limit + 1  # the smallest size that is believed not to pass
         self._failures = 0
         self._next_search = inf
+
+    def _trust(self) -> None:
+        """Believe that the path carries 1200 bytes (rule 6)."""
+        self.narrow_for = 0.0
+        self._lost_large = 0  # bytes: the largest packet lost since; 0: none was
+        self._passed = 0  # bytes: the largest that arrived since then
+        self._rounds = 0
+        self._rounds_begin = 0.0  # when the first loss was noticed
+        self._round_end = -inf  # when the last one was
 
     # --8<-- [start:probe]
     def next_timeout(self) -> float:
@@ -103,6 +128,7 @@ class PathMtuSearch:
         """A probe of this size has passed."""
         self.size = max(self.size, size)
         self._failures = 0
+        self._trust()
         self._go_on(now)
 
     def on_probe_lost(self, size: int, now: float) -> None:
@@ -127,9 +153,15 @@ class PathMtuSearch:
         if size > BASE and sent_time > self._newest_large:
             self._newest_large = sent_time
             self._suspects = 0
+        if self._passed < size and self._lost_large:
+            self._passed, self._rounds = size, 0
+            if size > self._lost_large - NEAR_ENOUGH:
+                self._trust()
 
-    def on_lost(self, size: int, sent_time: float) -> None:
-        """A packet was lost that was no probe (rule 5)."""
+    def on_lost(self, size: int, sent_time: float, now: float) -> None:
+        """A packet was lost that was no probe (rules 5 and 6)."""
+        if self._passed < size <= BASE:
+            self._doubt(size, sent_time, now)
         if not BASE < size <= self.size or sent_time <= self._newest_large:
             return
         self._suspects += 1
@@ -138,5 +170,16 @@ class PathMtuSearch:
             self.size = BASE
             self.black_holes += 1
             self._begin()
+
+    def _doubt(self, size: int, sent_time: float, now: float) -> None:
+        """A packet was lost that may have been too large even for this (rule 6)."""
+        if not self._lost_large:
+            self._rounds_begin = now
+        self._lost_large = max(self._lost_large, size)
+        if sent_time >= self._round_end:
+            self._round_end = now
+            self._rounds += 1
+            if self._rounds >= TOO_NARROW:
+                self.narrow_for = now - self._rounds_begin
 
     # --8<-- [end:black_hole]

@@ -108,11 +108,11 @@ class Recovery(Generic[Token]):
         spurious: Those of them that were acked later.
         packet_threshold: Rule 1, as adapted by rule 3.
         time_threshold: The same, in round trips.
+        timeouts: Probe timeouts since the last ack.
         delivery_rate: Bytes per second that arrived, as the last acks showed; 0 before the first.
     """
 
     __slots__ = (
-        "_backoff",
         "_calm",
         "_episode_end",
         "_largest_acked",
@@ -133,6 +133,7 @@ class Recovery(Generic[Token]):
         "round_trip",
         "spurious",
         "time_threshold",
+        "timeouts",
     )
 
     def __init__(self, controller: Controller, *, max_ack_delay: float = 0.025, initial_rtt: float = 0.333) -> None:
@@ -152,7 +153,7 @@ class Recovery(Generic[Token]):
         self._order = 0
         self._largest_acked = -1
         self._last_sent = 0.0
-        self._backoff = 0
+        self.timeouts = 0
         self._calm = 0
         self._episode_end = -1  # losses up to this number belong to one episode
         self._run_order = -1  # the last packet in a row of lost ones (rule 6)
@@ -240,7 +241,7 @@ class Recovery(Generic[Token]):
         if newest == self._largest_acked and newest - 1 not in self._outstanding and not away:
             sample = now - newest_packet.time
             self.round_trip.add(sample, ack_delay)
-        self._backoff = self.probes = 0
+        self.timeouts = self.probes = 0
         lost = self.detect_lost(now)
         rate = self._rate.on_acked(size, newest_packet.time, newest_packet.mark, now)
         rate = 0.0 if away else rate
@@ -336,7 +337,7 @@ class Recovery(Generic[Token]):
 
     def _probe_timeout(self) -> float:
         patience = self.round_trip.patience
-        return min(patience * (1 << self._backoff), MOST_PROBE_TIMEOUT)
+        return min(patience * (1 << self.timeouts), MOST_PROBE_TIMEOUT)
 
     def on_timeout(self, now: float) -> list[Token]:
         """The time of `next_timeout` has come (if it has not, nothing happens).
@@ -349,7 +350,7 @@ class Recovery(Generic[Token]):
         lost = self.detect_lost(now)
         if not lost:  # rule 5
             self.probes = 1
-            self._backoff += 1
+            self.timeouts += 1
             self._last_sent = now  # a probe that cannot be sent is due again, and later
         return lost
 

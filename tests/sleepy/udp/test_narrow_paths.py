@@ -9,10 +9,13 @@ import pytest
 
 from sleepy import sim
 from sleepy.trace import Event
+from sleepy.udp.connections.connection_errors import TimedOut
 from sleepy.udp.connections.connection_statistics import ConnectionStatistics
+from sleepy.udp.delivery.channels.config import ChannelConfig
 from sleepy.udp.nodes.node import Node
+from sleepy.udp.nodes.peer import Peer
 from sleepy.udp.path.path_mtu import BASE, NEAR_ENOUGH, RAISE_INTERVAL
-from tests.sleepy.udp.node_worlds import bob, call, config, node, play, soon
+from tests.sleepy.udp.node_worlds import BOB, PORT, bob, call, config, node, outcome, play, soon
 
 HEADERS = 28  # of IP and UDP, which a link's MTU counts
 SPREAD = 8  # bytes by which a packet's own headers vary, and which are kept free
@@ -130,10 +133,7 @@ def test_a_path_that_grows_is_used_after_ten_minutes() -> None:
                 sizes.append(peer.statistics.packet_size)
 
     async def accepted(there: Node) -> None:
-        peer = await there.accept()
-        async for block in peer.blocks():
-            async for _ in block:
-                pass
+        await read_blocks(await there.accept())
 
     play(network, ("bob", bob(), accepted), ("alice", node(), dialled))
     assert fits(sizes[0], 1300)
@@ -168,3 +168,82 @@ def test_single_messages_survive_a_path_that_shrinks() -> None:
     play(network, ("bob", bob(), accepted), ("alice", node(), dialled))
     assert max(gaps) < 1
     assert max(gaps[-3:]) < 0.1
+
+
+async def chat(peer: Peer) -> None:
+    """Small messages, which pass everywhere."""
+    while True:
+        await peer.send(b"still here", channel=1)
+        await asyncio.sleep(0.2)
+
+
+async def read_blocks(peer: Peer) -> None:
+    """All that come."""
+    async for block in peer.blocks():
+        async for _ in block:
+            pass
+
+
+@pytest.mark.parametrize(("mtu", "loss"), [(600, 0.0), (1150, 0.0), (1000, 0.2)])
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("chatty", [False, True])
+def test_a_path_below_1200_bytes_ends_the_connection(mtu: int, loss: float, plain: bool, chatty: bool) -> None:
+    """Rule 6: as late as silence would, though small packets pass and would do so for ever; both sides are told why."""
+    network, _ = path(1500)
+    ends: dict[str, tuple[float, object]] = {}
+    options = config(channels=(ChannelConfig(), ChannelConfig()), idle_timeout=20.0, keep_alive=5.0)
+
+    async def until_it_ends(name: str, peer: Peer) -> None:
+        began = network.now
+        await peer.wait_closed()
+        ends[name] = network.now - began, await outcome(peer.send(b""))
+
+    async def dialled(here: Node) -> None:
+        peer = await call(here)
+        await peer.send_block(bytes(100_000))
+        for one, other in (("router", "bob"), ("bob", "router")):
+            network.change(one, other, replace(PATH, mtu=mtu, loss=loss))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(outcome(peer.send_block(bytes(3_000_000))))
+            if chatty:
+                tasks.create_task(outcome(chat(peer)))
+            await until_it_ends("alice", peer)
+
+    async def accepted(there: Node) -> None:
+        peer = await there.accept()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(outcome(read_blocks(peer)))
+            await until_it_ends("bob", peer)
+
+    play(
+        network,
+        ("bob", node(BOB, port=PORT, plain=plain, config=options), accepted),
+        ("alice", node(plain=plain, config=options), dialled),
+    )
+    for took, error in ends.values():
+        assert isinstance(error, TimedOut)
+        assert "1200 bytes" in str(error)
+        assert 20 <= took < 30
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.4])
+def test_a_path_that_is_narrow_for_a_while_is_survived(loss: float) -> None:
+    """Rule 6: a route that flaps, and packets that are lost without a reason, are no narrow path."""
+    network, _ = path(1500)
+    narrow, wide = replace(PATH, mtu=600, loss=loss), replace(PATH, loss=loss)
+    for at in (2.0, 20.0):
+        network.change("router", "bob", narrow, at=at)
+        network.change("router", "bob", wide, at=at + 15)
+    options = config(idle_timeout=20.0, keep_alive=5.0)
+
+    async def dialled(here: Node) -> None:
+        async with await call(here) as peer:
+            while network.now < 100:
+                await peer.send(bytes(2000))
+                await asyncio.sleep(0.3)
+
+    async def accepted(there: Node) -> int:
+        return sum([len(message) async for message in await there.accept()])
+
+    arrived, _ = play(network, ("bob", bob(config=options), accepted), ("alice", node(config=options), dialled))
+    assert arrived > 200 * 2000

@@ -7,10 +7,12 @@ from sleepy.udp.connections.connection_errors import (
     CHANNEL_MISMATCH,
     GOING_AWAY,
     PROTOCOL_ERROR,
+    UNREACHABLE,
     ChannelMismatch,
     ClosedByPeer,
     ConnectionClosed,
     PeerProtocolError,
+    TimedOut,
     WentAway,
     error_for,
 )
@@ -25,6 +27,7 @@ from sleepy.udp.delivery.chunks import Close
         (PROTOCOL_ERROR, PeerProtocolError),
         (CHANNEL_MISMATCH, ChannelMismatch),
         (GOING_AWAY, WentAway),
+        (UNREACHABLE, TimedOut),
         (0x12345, PeerProtocolError),
     ],
 )

@@ -141,6 +141,29 @@ def test_a_probe_for_lost_packets_is_small() -> None:
     assert ends.lost == [token(7)]
 
 
+def test_if_probes_do_not_help_a_small_one_goes_along() -> None:
+    """From the second timeout on: it is acked where the larger ones are too large, and so these count as lost."""
+    ends = Ends()
+    ends.a.send(bytes(1000), token(7), 0.0)
+    now = ends.a.next_timeout()
+    assert ends.a.on_timeout(now)
+    assert ends.a.send_small_probe(now) is None
+    ends.a.send(bytes(1000), token(8), now)
+    assert ends.a.send_small_probe(now) is None
+    now = ends.a.next_timeout()
+    assert ends.a.on_timeout(now)
+    assert ends.a.send_small_probe(now) is None, "after the large one, whose place it would take"
+    ends.a.send(bytes(1000), token(9), now)
+    small = ends.a.send_small_probe(now)
+    assert small is not None
+    assert len(small) < 60
+    ends.b.receive(small, now + 0.05)
+    ends.a.receive(ends.b.send_ack(now + 0.05), now + 0.1)
+    assert ends.lost == [token(7), token(8), token(9)][: len(ends.lost)]
+    assert len(ends.lost) >= 2
+    assert ends.a.send_small_probe(now + 0.2) is None
+
+
 def test_another_path_begins_with_nothing() -> None:
     """Rule 6: and what was under way counts as lost, once."""
     ends = Ends()
