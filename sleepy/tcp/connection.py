@@ -8,7 +8,7 @@ is a system call, and a hundred small requests cost little more than one (no eve
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.codec import Reader
@@ -20,28 +20,30 @@ _ENOUGH = 65536  # bytes worth a system call of their own, whatever else comes i
 _MAX_READ = 65536
 
 M = TypeVar("M")
+M_contra = TypeVar("M_contra", contravariant=True)
+C_contra = TypeVar("C_contra", bound="Connection[Any]", contravariant=True)
 
 
-class Owner(Protocol[M]):
-    """Who a connection belongs to: a client, or a session of a server."""
+class Owner(Protocol[C_contra, M_contra]):
+    """Who connections belong to: a client, or a session of a server."""
 
-    def made(self, connection: "Connection[M]") -> None:
+    def made(self, connection: C_contra) -> None:
         """The connection is there."""
         ...
 
-    def received(self, connection: "Connection[M]", message: M) -> None:
+    def received(self, connection: C_contra, message: M_contra) -> None:
         """A whole message has come."""
         ...
 
-    def confused(self, connection: "Connection[M]", error: RemoteProtocolError) -> None:
+    def confused(self, connection: C_contra, error: RemoteProtocolError) -> None:
         """What came is no message. The owner closes the connection, perhaps after a last word."""
         ...
 
-    def ended(self, connection: "Connection[M]") -> bool:
+    def ended(self, connection: C_contra) -> bool:
         """The peer sends no more. True to keep our own direction open, to finish what we have to say."""
         ...
 
-    def lost(self, connection: "Connection[M]", error: Exception | None) -> None:
+    def lost(self, connection: C_contra, error: Exception | None) -> None:
         """The connection is no more. ``error`` tells why, unless it ended in order. Comes exactly once, after `made`."""
         ...
 
@@ -64,11 +66,11 @@ class Connection(Generic[M]):
         held_up: Whether the transport has asked us to write no more for now.
     """
 
-    def __init__(self, owner: Owner[M], reader: Reader[M], number: int) -> None:
+    def __init__(self, owner: Owner[Self, M], reader: Reader[M], number: int) -> None:
         self.number = number
         self.messages = 0
         self.held_up = False
-        self._owner = owner
+        self._owner: Owner[Any, M] = owner  # of connections of this kind
         self._reader = reader
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None

@@ -12,29 +12,30 @@ there is one timer for all of them, and it is lazy:
 """
 
 import math
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 _REST = 1e-6  # seconds per item: rule 3
 
 T = TypeVar("T")
 
 
-class Deadlines(dict[T, float]):
-    """Who must be done by when: items and their deadlines, in seconds. Who is done, or gives up, is taken out.
+class Deadlines(Generic[T]):
+    """Who must be done by when.
 
     Attributes:
+        pending: Those who must be done, and their deadlines, in seconds. Who is done, or gives up, is to be taken out.
         next_check: When `expired` wants to be called, in seconds; infinity for never.
     """
 
-    __slots__ = ("next_check",)
+    __slots__ = ("next_check", "pending")
 
     def __init__(self) -> None:
-        super().__init__()
+        self.pending: dict[T, float] = {}
         self.next_check = math.inf
 
     def set(self, item: T, deadline: float) -> bool:
         """``item`` must be done by ``deadline`` (seconds; infinity for no deadline). True if `next_check` is earlier now."""
-        self[item] = deadline
+        self.pending[item] = deadline
         if deadline < self.next_check:
             self.next_check = deadline
             return True
@@ -42,9 +43,9 @@ class Deadlines(dict[T, float]):
 
     def expired(self, now: float) -> list[T]:
         """Give those whose time has passed, and forget them; sets `next_check`."""
-        expired = [item for item, deadline in self.items() if deadline <= now]
+        expired = [item for item, deadline in self.pending.items() if deadline <= now]
         for item in expired:
-            del self[item]
-        earliest = min(self.values(), default=math.inf)
-        self.next_check = max(earliest, now + _REST * len(self))  # rule 3
+            del self.pending[item]
+        earliest = min(self.pending.values(), default=math.inf)
+        self.next_check = max(earliest, now + _REST * len(self.pending))  # rule 3
         return expired

@@ -2,14 +2,18 @@
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Generic
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Generic, cast
 
 from sleepy.tcp.codec import A, Q
+from sleepy.tcp.errors import ConnectionClosed
 from sleepy.tcp.http.messages import Headers
 
 if TYPE_CHECKING:
+    from sleepy.tcp.client_connection import ClientConnection
     from sleepy.tcp.codec import Encoded
-    from sleepy.tcp.connection import Connection
     from sleepy.tcp.streams import IncomingBody
 
 
@@ -46,7 +50,7 @@ class Exchange(Generic[Q, A]):
     failures = 0
     was_stale = False
     suspect = False
-    connection: "Connection[A] | None" = None
+    connection: "ClientConnection[Q, A] | None" = None
     body: "IncomingBody | None" = None
     sender: asyncio.Task[None] | None = None
     go_ahead: asyncio.Future[None] | None = None
@@ -56,6 +60,13 @@ class Exchange(Generic[Q, A]):
         self.data, self.idempotent, self.follows = encoded
         self.answer = answer
         self.asked_at = asked_at
+
+    def count_failure(self, error: Exception) -> None:
+        """An attempt has failed. The first that met a stale connection is not held against the request."""
+        if isinstance(error, ConnectionClosed) and error.stale and not self.was_stale:
+            self.was_stale = True
+        else:
+            self.failures += 1
 
     def fail(self, error: Exception) -> None:
         """Give the caller an error, unless he has given up; in the middle of a streamed body, through the body."""
@@ -68,3 +79,22 @@ class Exchange(Generic[Q, A]):
         """An answer before the answer: after a 100 the peer waits for what follows the request."""
         if status == 100 and self.go_ahead is not None and not self.go_ahead.done():
             self.go_ahead.set_result(None)
+
+
+def time_and_answers(
+    loop: asyncio.AbstractEventLoop,
+) -> tuple[Callable[[], float], Callable[[], asyncio.Future[A]]]:
+    """The methods ``time`` and ``create_future`` of a loop; if they are asyncio's own, what these would call.
+
+    Every request needs both, and with them a call less.
+    """
+
+    def own(method: Callable[[], object], original: object) -> bool:
+        return getattr(method, "__func__", None) is original
+
+    base = asyncio.BaseEventLoop
+    now = time.monotonic if own(loop.time, base.time) else loop.time
+    answer: Callable[[], asyncio.Future[A]] = loop.create_future
+    if own(answer, base.create_future):
+        answer = cast("Callable[[], asyncio.Future[A]]", partial(asyncio.Future, loop=loop))
+    return now, answer

@@ -17,8 +17,8 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Unpack
 
 from sleepy._mypyc import mypyc_attr
+from sleepy.tcp.client_connection import ClientConnection
 from sleepy.tcp.codec import A, Codec, Q
-from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, NoFreeConnections
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.http.messages import Request, Response
@@ -65,7 +65,7 @@ class HostClient(PeerClient[Q, A]):
         **options: Unpack[PeerOptions],
     ) -> None:
         super().__init__(addr, codec, **options)
-        self._pool = ConnectionPool[Connection[A], Exchange[Q, A]](
+        self._pool = ConnectionPool[ClientConnection[Q, A], Exchange[Q, A]](
             max_conns,
             max_idle_duration=max_idle_conn_duration,
             max_duration=max_conn_duration,
@@ -78,7 +78,6 @@ class HostClient(PeerClient[Q, A]):
         self._scheme = "https" if options.get("tls") else "http"
         self._max_conn_wait_timeout = max_conn_wait_timeout
         self._max_waiting_requests = max_waiting_requests
-        self._serving: dict[Connection[A], Exchange[Q, A]] = {}
         self._waits: dict[Exchange[Q, A], asyncio.TimerHandle] = {}  # whose patience in line is limited
         self._cleaner: asyncio.TimerHandle | None = None
 
@@ -144,7 +143,7 @@ class HostClient(PeerClient[Q, A]):
     def _submit(self, exchange: Exchange[Q, A], now: float) -> None:
         connection = self._pool.acquire(now)
         if connection is not None:
-            self._serving[connection] = exchange
+            connection.exchange = exchange
             self._send(exchange, connection)
             return
         if self._pool.enter(exchange):
@@ -164,7 +163,7 @@ class HostClient(PeerClient[Q, A]):
             connection.close()
         for exchange, connection in orders.serve:
             self._stop_waiting(exchange)
-            self._serving[connection] = exchange
+            connection.exchange = exchange
             self._send(exchange, connection)
         for _ in range(orders.dials):
             self._dial(self._opened, self._dial_failed)
@@ -174,7 +173,7 @@ class HostClient(PeerClient[Q, A]):
 
     # --8<-- [end:submit]
 
-    def _opened(self, connection: Connection[A]) -> None:
+    def _opened(self, connection: ClientConnection[Q, A]) -> None:
         self._pool.dialed(connection, self._get_loop().time())
         self._settle()
 
@@ -184,29 +183,31 @@ class HostClient(PeerClient[Q, A]):
             exchange.fail(error)
         self._settle()
 
-    def received(self, connection: Connection[A], message: A) -> None:
+    def received(self, connection: ClientConnection[Q, A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
-        exchange = self._serving[connection]
-        now = (self._loop or self._get_loop()).time()
+        exchange = connection.exchange
+        if exchange is None:
+            raise AssertionError("the reader gives no answer that nobody asked for")
+        now = self._now()
         self._succeed(exchange, message, now)
         if exchange.body is None:
             self._finish(exchange, connection, now)
 
-    def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], whole: bool) -> None:
+    def _body_ended(self, exchange: Exchange[Q, A], connection: ClientConnection[Q, A], whole: bool) -> None:
         self._done(exchange)
         if whole:
             self._finish(exchange, connection, self._get_loop().time())
 
-    def _finish(self, exchange: Exchange[Q, A], connection: Connection[A], now: float) -> None:
+    def _finish(self, exchange: Exchange[Q, A], connection: ClientConnection[Q, A], now: float) -> None:
         """The answer is whole: let the connection serve again, if it can."""
-        del self._serving[connection]
+        connection.exchange = None
         cut_short = (connection.held_up or exchange.sender is not None) and self._stop_sending(exchange, connection)
-        may_serve = not cut_short and self._connections[connection].keep_alive
+        may_serve = not cut_short and connection.answers.keep_alive
         if may_serve and self._pool.line:
             following = self._pool.pass_on(connection, now)
             if following is not None:
                 self._stop_waiting(following)
-                self._serving[connection] = following
+                connection.exchange = following
                 self._send(following, connection)
                 return
         if not (may_serve and self._pool.release(connection, now)):
@@ -215,9 +216,9 @@ class HostClient(PeerClient[Q, A]):
         if self._pool.line:
             self._settle()
 
-    def _lost(self, connection: Connection[A], error: Exception) -> None:
+    def _lost(self, connection: ClientConnection[Q, A], error: Exception) -> None:
         self._pool.discard(connection)
-        exchange = self._serving.pop(connection, None)
+        exchange, connection.exchange = connection.exchange, None
         if exchange is not None:
             self._stop_sending(exchange, connection)
             self._retry_or_fail(exchange, error)
@@ -227,7 +228,7 @@ class HostClient(PeerClient[Q, A]):
     def _retry_or_fail(self, exchange: Exchange[Q, A], error: Exception) -> None:
         if isinstance(error, ConnectionClosed) and error.stale:  # rule 3
             self.close_idle_connections()
-        self._count_failure(exchange, error)
+        exchange.count_failure(error)
         if exchange.answer.done() or not (self._may_repeat(exchange, error)):  # rules 1 and 2
             exchange.fail(error)
             return
@@ -243,8 +244,8 @@ class HostClient(PeerClient[Q, A]):
         self._stop_waiting(exchange)
         if connection is None:
             self._pool.leave(exchange)
-        elif self._serving.get(connection) is exchange:  # its answer may still come: nobody else must get it
-            del self._serving[connection]
+        elif connection.exchange is exchange:  # its answer may still come: nobody else must get it
+            connection.exchange = None
             self._stop_sending(exchange, connection)
             self._pool.discard(connection)
             connection.abort()  # and when it is lost the next in line gets the slot

@@ -16,8 +16,8 @@ Beyond what every client to one peer promises (`sleepy.tcp.peer_client`):
 from typing import TYPE_CHECKING, Unpack
 
 from sleepy.tcp.backoff import Backoff
+from sleepy.tcp.client_connection import ClientConnection
 from sleepy.tcp.codec import Encoded
-from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import ConnectionClosed, RemoteError
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.frames import FrameReader, Frames
@@ -72,8 +72,8 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         self._max_idle = max_idle_conn_duration
         self._backoff = Backoff()
         self._lane_for: dict[_Call, Lane[_Call]] = {}
-        self._lane_of: dict[Connection[bytes], Lane[_Call]] = {}
-        self._connection_of: dict[Lane[_Call], Connection[bytes]] = {}
+        self._lane_of: dict[ClientConnection[bytes, bytes], Lane[_Call]] = {}
+        self._connection_of: dict[Lane[_Call], ClientConnection[bytes, bytes]] = {}
         self._dialing: set[Lane[_Call]] = set()
         self._holding: dict[Lane[_Call], asyncio.TimerHandle] = {}  # until the next dial may begin
         self._cleaner: asyncio.TimerHandle | None = None
@@ -105,7 +105,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
             else:
                 self._dial_for(lane)
 
-    def _send_waiting(self, lane: Lane[_Call], connection: Connection[bytes]) -> None:
+    def _send_waiting(self, lane: Lane[_Call], connection: ClientConnection[bytes, bytes]) -> None:
         if not connection.closing:  # if it is, what was not sent moves when it is lost
             for number, exchange in lane.send():
                 exchange.data = renumber(exchange.data, number)
@@ -121,7 +121,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         self._dialing.add(lane)
         self._dial(lambda connection: self._opened(lane, connection), lambda error: self._dial_failed(lane, error))
 
-    def _opened(self, lane: Lane[_Call], connection: Connection[bytes]) -> None:
+    def _opened(self, lane: Lane[_Call], connection: ClientConnection[bytes, bytes]) -> None:
         self._dialing.discard(lane)
         self._connection_of[lane] = connection
         self._lane_of[connection] = lane
@@ -137,7 +137,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
             exchange.fail(error)
 
     # --8<-- [start:received]
-    def received(self, connection: Connection[bytes], message: bytes) -> None:
+    def received(self, connection: ClientConnection[bytes, bytes], message: bytes) -> None:
         """See `sleepy.tcp.connection.Owner`.
 
         Raises:
@@ -160,7 +160,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
 
     # --8<-- [end:received]
 
-    def _lost(self, connection: Connection[bytes], error: Exception) -> None:
+    def _lost(self, connection: ClientConnection[bytes, bytes], error: Exception) -> None:
         lane = self._lane_of.get(connection)
         if lane is not None:  # else we closed it: it was idle, or its peer did not heed
             self._forget(lane, connection)
@@ -172,7 +172,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
         """A lane is gone: move those who may go elsewhere, and let the others know (promise 3)."""
         sent, moving = lane.empty()
         for exchange in sent:
-            self._count_failure(exchange, error)
+            exchange.count_failure(error)
             exchange.connection = None
             if exchange.answer.done() or not self._may_repeat(exchange, error):
                 exchange.fail(error)
@@ -202,7 +202,7 @@ class MultiplexClient(PeerClient[bytes, bytes]):
 
     # --8<-- [end:abandon]
 
-    def _forget(self, lane: Lane[_Call], connection: Connection[bytes]) -> None:
+    def _forget(self, lane: Lane[_Call], connection: ClientConnection[bytes, bytes]) -> None:
         """Expect nothing more of a connection, and give it nothing more."""
         del self._connection_of[lane], self._lane_of[connection]
         self._lanes.remove(lane)

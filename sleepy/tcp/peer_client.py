@@ -16,18 +16,19 @@ client adds (`_submit`, `_abandon`). Four promises hold for each of them:
 import asyncio
 import itertools
 import math
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Generic, Self, Unpack, cast
 
 from sleepy._mypyc import mypyc_attr
-from sleepy.tcp.codec import A, AnswerReader, Codec, Q
-from sleepy.tcp.connection import Connection
+from sleepy.tcp.client_connection import ClientConnection
+from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.deadlines import Deadlines
 from sleepy.tcp.dialing.dials import Dials, address_of
 from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, RemoteProtocolError, RequestTimeout
-from sleepy.tcp.exchange import Exchange
+from sleepy.tcp.exchange import Exchange, time_and_answers
 from sleepy.tcp.http.http1 import Http1
 from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response, plain_get
 from sleepy.tcp.metrics import Metrics
@@ -74,9 +75,11 @@ class PeerClient(Generic[Q, A]):
         self._ids = itertools.count()
         self._numbers = itertools.count()
         self._loop: asyncio.AbstractEventLoop | None = None  # known from the first request on
+        self._now: Callable[[], float] = time.monotonic  # the loop's clock, then
+        self._new_answer: Callable[[], asyncio.Future[A]] = asyncio.Future  # of that loop, then
         self._deadlines = Deadlines[Exchange[Q, A]]()
         self._timer: asyncio.TimerHandle | None = None
-        self._connections: dict[Connection[A], AnswerReader[Q, A]] = {}
+        self._connections: dict[ClientConnection[Q, A], None] = {}  # in the order in which they were made
         self._dials = Dials(dialer, self._trace)
         self.metrics = Metrics()
         self.last_use_time: float | None = None
@@ -87,7 +90,7 @@ class PeerClient(Generic[Q, A]):
     @property
     def pending_requests(self) -> int:
         """Requests that have been asked and not been answered (fasthttp: PendingRequests)."""
-        return len(self._deadlines)
+        return len(self._deadlines.pending)
 
     def get(
         self: "PeerClient[Request, Response]",
@@ -170,10 +173,10 @@ class PeerClient(Generic[Q, A]):
     async def close(self, timeout: float = 5.0) -> None:
         """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds."""
         self._closed = True
-        if self._deadlines:
+        if self._deadlines.pending:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), timeout)
-        for exchange in list(self._deadlines):
+        for exchange in list(self._deadlines.pending):
             self._abandon(exchange)
             exchange.fail(ConnectionClosed("this client was closed before the answer came"))
         if self._timer is not None:
@@ -203,15 +206,15 @@ class PeerClient(Generic[Q, A]):
         """Whether ``exchange`` waits for a dial that is under way."""
         raise NotImplementedError
 
-    def _lost(self, connection: Connection[A], error: Exception) -> None:
+    def _lost(self, connection: ClientConnection[Q, A], error: Exception) -> None:
         """``connection`` is no more; ``error`` is what its exchanges would fail with."""
         raise NotImplementedError
 
-    def _body_ended(self, exchange: Exchange[Q, A], connection: Connection[A], whole: bool) -> None:
+    def _body_ended(self, exchange: Exchange[Q, A], connection: ClientConnection[Q, A], whole: bool) -> None:
         """The streamed answer of ``exchange`` has ended."""
         raise NotImplementedError
 
-    def received(self, connection: Connection[A], message: A) -> None:
+    def received(self, connection: ClientConnection[Q, A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         raise NotImplementedError
 
@@ -222,10 +225,10 @@ class PeerClient(Generic[Q, A]):
             raise RuntimeError("this client is closed")
         if timeout is not None and timeout <= 0:
             raise RequestTimeout("queue", timeout)
-        loop = self._loop or self._get_loop()
+        self._loop = self._loop or self._get_loop()
         encoded = self._codec.encode_request(request, self._authority)
         # Without type arguments, which would be looked up in each call.
-        exchange: Exchange[Q, A] = Exchange(request, encoded, loop.create_future(), loop.time())
+        exchange: Exchange[Q, A] = Exchange(request, encoded, self._new_answer(), self._now())
         exchange.streamed = streamed
         if timeout is not None:
             exchange.timeout = timeout
@@ -243,6 +246,7 @@ class PeerClient(Generic[Q, A]):
         """The loop of the first request, which is that of all: asking for it again and again would cost too much."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
+            self._now, self._new_answer = time_and_answers(self._loop)
         return self._loop
 
     def _give_up(self, exchange: Exchange[Q, A], error: BaseException) -> None:
@@ -254,26 +258,29 @@ class PeerClient(Generic[Q, A]):
 
     def _succeed(self, exchange: Exchange[Q, A], answer: A, now: float) -> None:
         """Give the caller his answer, unless he has given up."""
-        if exchange.answer.done():
+        try:
+            exchange.answer.set_result(answer)
+        except asyncio.InvalidStateError:
             return
-        exchange.answer.set_result(answer)
         self.metrics.latency.add(now - exchange.asked_at)
         if exchange.body is None:
             self._done(exchange)
 
     def _done(self, exchange: Exchange[Q, A]) -> None:
         """Nothing of ``exchange`` is pending any more."""
-        self._deadlines.pop(exchange, None)
-        if self._closed and not self._deadlines:
+        pending = self._deadlines.pending
+        if exchange in pending:
+            del pending[exchange]
+        if self._closed and not pending:
             self._drained.set()
 
-    def _dial(self, opened: Callable[[Connection[A]], None], failed: Callable[[Exception], None]) -> None:
+    def _dial(self, opened: Callable[[ClientConnection[Q, A]], None], failed: Callable[[Exception], None]) -> None:
         """Have a connection made; it is not bound to the exchange that it was started for."""
-        reader = self._codec.answer_reader(self._max_response_body_size)
+        answers = self._codec.answer_reader(self._max_response_body_size)
         number = next(self._numbers)
 
-        def made(connection: Connection[A]) -> None:
-            self._connections[connection] = reader
+        def made(connection: ClientConnection[Q, A]) -> None:
+            self._connections[connection] = None
             self.metrics.dials += 1
             opened(connection)
 
@@ -281,10 +288,10 @@ class PeerClient(Generic[Q, A]):
             self.metrics.failed_dials += 1
             failed(error)
 
-        factory = partial(connection_for, self, reader, number, self._trace, in_order=self._in_order)
+        factory = partial(connection_for, self, answers, number, self._trace, in_order=self._in_order)
         self._dials.start(number, factory, made, missed)
 
-    def _send(self, exchange: Exchange[Q, A], connection: Connection[A]) -> None:
+    def _send(self, exchange: Exchange[Q, A], connection: ClientConnection[Q, A]) -> None:
         """Send a request, and begin to send what follows it."""
         exchange.connection = connection
         body = self._codec.body_of(exchange.request) if exchange.follows else None
@@ -292,7 +299,7 @@ class PeerClient(Generic[Q, A]):
             self._send_body(exchange, connection, body)
         if exchange.streamed:
             exchange.body = IncomingBody(connection, partial(self._body_ended, exchange, connection))
-        self._connections[connection].expect(exchange.request, exchange.body, exchange.interim if body else None)
+        connection.answers.expect(exchange.request, exchange.body, exchange.interim if body else None)
         if self._batches:
             connection.write(exchange.data)
         else:
@@ -304,7 +311,7 @@ class PeerClient(Generic[Q, A]):
             connection.note_sent(exchange.id)
 
     def _send_body(
-        self, exchange: Exchange[Q, A], connection: Connection[A], body: AsyncGenerator[bytes, None]
+        self, exchange: Exchange[Q, A], connection: ClientConnection[Q, A], body: AsyncGenerator[bytes, None]
     ) -> None:
         if self._codec.awaits_go_ahead(exchange.request):
             exchange.go_ahead = self._get_loop().create_future()
@@ -320,19 +327,12 @@ class PeerClient(Generic[Q, A]):
 
         exchange.sender = self._get_loop().create_task(send())
 
-    def _stop_sending(self, exchange: Exchange[Q, A], connection: Connection[A]) -> bool:
+    def _stop_sending(self, exchange: Exchange[Q, A], connection: ClientConnection[Q, A]) -> bool:
         """The answer is there, or nobody wants it. True if the request has not been sent whole (promise 3)."""
         if exchange.sender is None or exchange.sender.done():
             return connection.held_up
         exchange.sender.cancel()
         return True
-
-    def _count_failure(self, exchange: Exchange[Q, A], error: Exception) -> None:
-        """An attempt has failed. The first that met a stale connection is not held against the request."""
-        if isinstance(error, ConnectionClosed) and error.stale and not exchange.was_stale:
-            exchange.was_stale = True
-        else:
-            exchange.failures += 1
 
     def _may_repeat(self, exchange: Exchange[Q, A], error: Exception) -> bool:
         """Whether an attempt is left, allowed, and has a point: an answer that was too large would be too large again."""
@@ -388,29 +388,29 @@ class PeerClient(Generic[Q, A]):
 
     # What a connection tells its owner:
 
-    def made(self, connection: Connection[A]) -> None:
+    def made(self, connection: ClientConnection[Q, A]) -> None:
         """See `sleepy.tcp.connection.Owner`; it is ours once the dial is over."""
         transport = connection.transport
         encrypted = transport.get_extra_info("ssl_object") is not None  # then "high" is what is too much already
         transport.set_write_buffer_limits(high=int(encrypted))  # it is held up as soon as anything is unsent
 
-    def confused(self, connection: Connection[A], error: RemoteProtocolError) -> None:
+    def confused(self, connection: ClientConnection[Q, A], error: RemoteProtocolError) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         connection.abort(error)
 
-    def ended(self, connection: Connection[A]) -> bool:  # noqa: ARG002 -- the protocol's signature
+    def ended(self, connection: ClientConnection[Q, A]) -> bool:  # noqa: ARG002 -- the protocol's signature
         """See `sleepy.tcp.connection.Owner`."""
         return False
 
-    def lost(self, connection: Connection[A], error: Exception | None) -> None:
+    def lost(self, connection: ClientConnection[Q, A], error: Exception | None) -> None:
         """See `sleepy.tcp.connection.Owner`."""
-        reader = self._connections.pop(connection, None)
-        if reader is None:
+        if connection not in self._connections:
             return  # it was lost before it was ours
+        del self._connections[connection]
         if self._trace is not None:
             self._trace("connection.closed", connection=connection.number, reason=str(error or "closed in order"))
         if not isinstance(error, RemoteProtocolError):
-            stale = connection.messages > 0 and reader.between_messages
+            stale = connection.messages > 0 and connection.answers.between_messages
             closed = ConnectionClosed(
                 f"{address_of(connection)} closed the connection before it answered ({error or 'in order'})",
                 stale=stale,

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Unpack
 
 from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.backoff import Backoff
+from sleepy.tcp.client_connection import ClientConnection
 from sleepy.tcp.codec import A, Codec, Q
-from sleepy.tcp.connection import Connection
 from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, LocalProtocolError
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.options import PeerOptions
@@ -78,7 +78,7 @@ class PipelineClient(PeerClient[Q, A]):
         super().__init__(addr, codec, **options)
         if max_batch_delay < 0:
             raise ValueError(f"max_batch_delay is {max_batch_delay} s; 0 is not to wait")
-        self._pipeline = Pipeline[Exchange[Q, A], Connection[A]](
+        self._pipeline = Pipeline[Exchange[Q, A], ClientConnection[Q, A]](
             max_conns,
             max_pending_requests,
             Backoff(),
@@ -87,9 +87,9 @@ class PipelineClient(PeerClient[Q, A]):
             pipeline_non_idempotent=pipeline_non_idempotent,
         )
         self._max_batch_delay = max_batch_delay
-        self._lane_of: dict[Connection[A], Lane[Exchange[Q, A], Connection[A]]] = {}
+        self._lane_of: dict[ClientConnection[Q, A], Lane[Exchange[Q, A], ClientConnection[Q, A]]] = {}
         # The lanes that will be written when they are dialed, or a little later, and what will do it then.
-        self._gathering: dict[Lane[Exchange[Q, A], Connection[A]], asyncio.Handle | None] = {}
+        self._gathering: dict[Lane[Exchange[Q, A], ClientConnection[Q, A]], asyncio.Handle | None] = {}
         self._redial: asyncio.TimerHandle | None = None
         self._cleaner: asyncio.TimerHandle | None = None
 
@@ -111,7 +111,7 @@ class PipelineClient(PeerClient[Q, A]):
         elif lane not in self._gathering:
             self._serve(lane)
 
-    def _serve(self, lane: Lane[Exchange[Q, A], Connection[A]]) -> None:
+    def _serve(self, lane: Lane[Exchange[Q, A], ClientConnection[Q, A]]) -> None:
         """A lane has got something to write: write it at the end of this turn or a little later, or dial first."""
         if lane.connection is None:
             self._gathering[lane] = None
@@ -121,14 +121,14 @@ class PipelineClient(PeerClient[Q, A]):
         else:
             self._gathering[lane] = self._get_loop().call_soon(self._write, lane)
 
-    def _write(self, lane: Lane[Exchange[Q, A], Connection[A]]) -> None:
+    def _write(self, lane: Lane[Exchange[Q, A], ClientConnection[Q, A]]) -> None:
         self._gathering.pop(lane, None)
         connection = lane.connection
         if connection is None or connection.closing:
             return  # what is not written moves when it is lost
         now = self._get_loop().time()
         batch = lane.write(now)
-        expect = self._connections[connection].expect
+        expect = connection.answers.expect
         for exchange in batch:
             exchange.connection = connection
             expect(exchange.request)
@@ -162,14 +162,14 @@ class PipelineClient(PeerClient[Q, A]):
         self._redial = None
         self._settle()
 
-    def _opened(self, lane: Lane[Exchange[Q, A], Connection[A]], connection: Connection[A]) -> None:
+    def _opened(self, lane: Lane[Exchange[Q, A], ClientConnection[Q, A]], connection: ClientConnection[Q, A]) -> None:
         lane.opened(connection, self._get_loop().time())
         self._lane_of[connection] = lane
         self._write(lane)
         self._settle()
         self._clean_later()
 
-    def _dial_failed(self, lane: Lane[Exchange[Q, A], Connection[A]], error: Exception) -> None:
+    def _dial_failed(self, lane: Lane[Exchange[Q, A], ClientConnection[Q, A]], error: Exception) -> None:
         self._gathering.pop(lane, None)
         self._pipeline.failed(self._get_loop().time())
         waiting, _ = self._pipeline.remove(lane, lambda _: False)  # nothing was written
@@ -188,16 +188,16 @@ class PipelineClient(PeerClient[Q, A]):
                 exchange.fail(error)
 
     # --8<-- [start:received]
-    def received(self, connection: Connection[A], message: A) -> None:
+    def received(self, connection: ClientConnection[Q, A], message: A) -> None:
         """See `sleepy.tcp.connection.Owner`."""
         lane = self._lane_of[connection]
-        now = (self._loop or self._get_loop()).time()
+        now = self._now()
         exchange = self._pipeline.answered(lane, now)
         if exchange.answer.done():
             exchange.connection = None  # its caller gave up, and may not have been told yet
         else:
             self._succeed(exchange, message, now)
-        if not self._connections[connection].keep_alive:
+        if not connection.answers.keep_alive:
             connection.abort()  # what was written behind its last answer goes elsewhere, not here too
             survivors, _ = self._pipeline.remove(lane, lambda _: True)  # rule 5
             self._move(survivors, "the peer closes the connection")
@@ -207,13 +207,13 @@ class PipelineClient(PeerClient[Q, A]):
 
     # --8<-- [end:received]
 
-    def _lost(self, connection: Connection[A], error: Exception) -> None:
+    def _lost(self, connection: ClientConnection[Q, A], error: Exception) -> None:
         lane = self._lane_of.pop(connection)  # there is nothing on it if we closed it
         first = lane.written[0] if lane.written else None
         if first is not None:
             if not connection.messages and first not in lane.given_up:  # if it was given up, that took time enough
                 self._pipeline.failed(self._get_loop().time())
-            self._count_failure(first, error)  # rule 1
+            first.count_failure(error)  # rule 1
             first.suspect = first.failures > 0
         behind = error
         if not isinstance(error, ConnectionClosed):

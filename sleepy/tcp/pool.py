@@ -89,9 +89,10 @@ class ConnectionPool(Generic[C, W]):
         self._max_duration = math.inf if max_duration is None else max_duration
         self._lifo = strategy == "lifo"
         self._born: dict[C, float] = {}  # every open connection, and since when it is open
-        self._idle: OrderedDict[C, float] = (
-            OrderedDict()
-        )  # those that serve nobody, and since when; in the order of release
+        # Those that serve nobody, and since when; in the order of release. A dictionary gives its last item as quickly as
+        # one that is ordered; its first only after it has passed the places of all that have gone.
+        self._idle: dict[C, float] = {} if self._lifo else OrderedDict()
+        self._spent: list[C] = []  # forgotten, and not yet closed
         self.line: OrderedDict[W, None] = OrderedDict()  # whoever gives up leaves it at once, however long it is
         self._dialing = 0
         self.max_conns = max_conns
@@ -134,20 +135,12 @@ class ConnectionPool(Generic[C, W]):
         Args:
             now: The present, in seconds.
         """
-        if self.line or not self._idle:  # rule 4
-            return None
-        connection, since = self._idle.popitem(self._lifo)
-        outlived = since + self._max_idle_duration <= now or self._born[connection] + self._max_duration <= now
-        if outlived or connection.closing:  # rule 5; `settle` has it closed, and looks further
-            self._idle[connection] = since
-            self._idle.move_to_end(connection, self._lifo)
-            return None
-        return connection
+        return None if self.line or not self._idle else self._take(now)  # rule 4; `settle` looks further
 
     def enter(self, caller: W) -> bool:
         """Stand in line for a connection. True if `settle` has something to decide: there is one, or a slot for one."""
         self.line[caller] = None
-        return bool(self._idle) or self.conns_count < self._max_conns
+        return bool(self._idle or self._spent) or self.conns_count < self._max_conns
 
     def settle(self, now: float) -> Orders[C, W]:
         """Decide what happens next; to be called after every change.
@@ -156,18 +149,13 @@ class ConnectionPool(Generic[C, W]):
             now: The present, in seconds.
         """
         serve: list[tuple[W, C]] = []
-        close: list[C] = []
         while self._idle and self.conns_count > self._max_conns:  # rule 1
-            close.append(next(iter(self._idle)))
-            self.discard(close[-1])
+            self._spend(self._oldest())
         while self.line and self._idle:  # rule 4
-            connection = next(reversed(self._idle) if self._lifo else iter(self._idle))
-            if connection.closing or self._outlived(connection, now):  # rule 5
-                self.discard(connection)
-                close.append(connection)
-            else:
-                del self._idle[connection]
+            connection = self._take(now)
+            if connection is not None:
                 serve.append((self.line.popitem(last=False)[0], connection))
+        close, self._spent = self._spent, []
         dials = max(0, min(len(self.line) - self._dialing, self._max_conns - self.conns_count))  # rule 3
         self._dialing += dials
         return Orders(serve, dials, close)
@@ -263,6 +251,24 @@ class ConnectionPool(Generic[C, W]):
         born = self._born.get(connection)
         return born is not None and now < born + self._max_duration
 
-    def _outlived(self, connection: C, now: float) -> bool:
-        """Whether an idle connection has been idle or alive too long."""
-        return now >= self._idle[connection] + self._max_idle_duration or not self._is_young(connection, now)
+    def _take(self, now: float) -> C | None:
+        """Take the idle connection whose turn it is; None if it may not serve: then it is spent."""
+        if self._lifo:
+            connection, since = self._idle.popitem()
+        else:
+            connection = self._oldest()
+            since = self._idle.pop(connection)
+        outlived = since + self._max_idle_duration <= now or self._born[connection] + self._max_duration <= now
+        if outlived or connection.closing:  # rule 5
+            self._spend(connection)
+            return None
+        return connection
+
+    def _oldest(self) -> C:
+        """The connection idle longest."""
+        return next(iter(self._idle))
+
+    def _spend(self, connection: C) -> None:
+        """Forget a connection; the next `settle` has it closed."""
+        self.discard(connection)
+        self._spent.append(connection)

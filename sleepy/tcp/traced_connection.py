@@ -9,24 +9,33 @@ answers may overtake each other (`sleepy.tcp.multiplex`) that cannot be said, an
 
 from collections import deque
 
-from sleepy.tcp.codec import Reader
-from sleepy.tcp.connection import Connection, M, Owner
+from sleepy.tcp.client_connection import ClientConnection
+from sleepy.tcp.codec import A, AnswerReader, Q
+from sleepy.tcp.connection import Owner
 from sleepy.trace import Trace
 
 
-class TracedConnection(Connection[M]):
+class TracedConnection(ClientConnection[Q, A]):
     """A connection, its reader and its trace.
 
     Args:
         owner: Hears of messages and of the end.
-        reader: Cuts what arrives into messages.
+        answers: Cuts what arrives into answers.
         number: Its number with its owner.
         trace: Is told.
         in_order: Whether answers come in the order of the requests.
     """
 
-    def __init__(self, owner: Owner[M], reader: Reader[M], number: int, trace: Trace, *, in_order: bool) -> None:
-        super().__init__(owner, reader, number)
+    def __init__(
+        self,
+        owner: Owner[ClientConnection[Q, A], A],
+        answers: AnswerReader[Q, A],
+        number: int,
+        trace: Trace,
+        *,
+        in_order: bool,
+    ) -> None:
+        super().__init__(owner, answers, number)
         self._trace = trace
         self._in_order = in_order
         self._waiting: deque[int] = deque()  # requests of which no answer has begun
@@ -40,7 +49,7 @@ class TracedConnection(Connection[M]):
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`. One read may hold the beginnings of many answers."""
         begun = self._begun
-        if self._reader.between_messages:
+        if self.answers.between_messages:
             self._note_first_bytes(1)  # before the rest of it is read, and perhaps answered by another request
             begun += 1
         super().data_received(data)
@@ -48,7 +57,7 @@ class TracedConnection(Connection[M]):
 
     @property
     def _begun(self) -> int:
-        return self.messages + (not self._reader.between_messages)
+        return self.messages + (not self.answers.between_messages)
 
     def _note_first_bytes(self, count: int) -> None:
         for _ in range(min(count, len(self._waiting))):
@@ -56,9 +65,14 @@ class TracedConnection(Connection[M]):
 
 
 def connection_for(
-    owner: Owner[M], reader: Reader[M], number: int, trace: Trace | None, *, in_order: bool
-) -> Connection[M]:
+    owner: Owner[ClientConnection[Q, A], A],
+    answers: AnswerReader[Q, A],
+    number: int,
+    trace: Trace | None,
+    *,
+    in_order: bool,
+) -> ClientConnection[Q, A]:
     """A connection of this kind if there is a trace, else a plain one."""
     if trace is None:
-        return Connection(owner, reader, number)
-    return TracedConnection(owner, reader, number, trace, in_order=in_order)
+        return ClientConnection(owner, answers, number)
+    return TracedConnection(owner, answers, number, trace, in_order=in_order)

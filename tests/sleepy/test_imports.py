@@ -27,6 +27,7 @@ SHELLS = {
     "sleepy.tcp.dialing.happy_eyeballs",
     "sleepy.tcp.dialing.dials",
     "sleepy.tcp.options",
+    "sleepy.tcp.client_connection",
     "sleepy.tcp.exchange",
     "sleepy.tcp.host_client",
     "sleepy.tcp.lb_client",

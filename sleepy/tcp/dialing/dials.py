@@ -7,7 +7,7 @@ be his task that dials. What comes of it, a connection or an error, is told once
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sleepy.tcp.connection import Connection
 from sleepy.tcp.dialing.dialer import Dialer, Phase
@@ -16,7 +16,7 @@ from sleepy.trace import Trace
 
 _log = logging.getLogger("sleepy.tcp")
 
-A = TypeVar("A")
+C = TypeVar("C", bound=Connection[Any])
 
 
 class Dials:
@@ -43,8 +43,8 @@ class Dials:
     def start(
         self,
         number: int,
-        factory: Callable[[], Connection[A]],
-        opened: Callable[[Connection[A]], None],
+        factory: Callable[[], C],
+        opened: Callable[[C], None],
         failed: Callable[[Exception], None],
     ) -> None:
         """Dial, and call ``opened`` or ``failed``. The connection will have that number."""
@@ -61,8 +61,8 @@ class Dials:
     async def _dial(
         self,
         number: int,
-        factory: Callable[[], Connection[A]],
-        opened: Callable[[Connection[A]], None],
+        factory: Callable[[], C],
+        opened: Callable[[C], None],
         failed: Callable[[Exception], None],
     ) -> None:
         task = asyncio.current_task()
@@ -75,7 +75,7 @@ class Dials:
 
         try:
             protocol = await self._dialer.dial(lambda: factory().protocol, progress=progress)
-            connection = cast("Connection[A]", protocol)
+            connection = cast("C", protocol)
             if connection.closing:
                 raise ConnectionClosed("the peer closed the connection as soon as it was made")  # noqa: TRY301 -- it failed
         except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits to hear of it
@@ -96,7 +96,7 @@ class Dials:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def address_of(connection: Connection[A]) -> str:
+def address_of(connection: Connection[Any]) -> str:
     """Where a connection leads, in words."""
     address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
     return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)

@@ -32,7 +32,20 @@ from sleepy.trace import Value
 
 _NO_BODY_MEANT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 8.6: no length if there is none
 
+_MAX_KNOWN = 1024  # requests whose heads are kept
 _UNREADABLE = Request("GET", "/")  # stands for a request that is none: its answer has a body
+
+
+class _PlainHead:
+    """A head without fields of the caller's: what it was made from, besides the target, and what it was made to."""
+
+    __slots__ = ("authority", "encoded", "idempotent", "method")
+
+    def __init__(self, method: str, authority: str, idempotent: bool, encoded: Encoded) -> None:
+        self.method = method
+        self.authority = authority
+        self.idempotent = idempotent
+        self.encoded = encoded
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -46,7 +59,7 @@ class Http1:
             see `sleepy.tcp.http.content_coding`. A limit on an answer's body then holds for both, packed and unpacked.
     """
 
-    __slots__ = ("_agent", "_decode_content", "_max_header_size", "_offer", "_plain_head")
+    __slots__ = ("_agent", "_decode_content", "_max_header_size", "_offer", "_plain_heads")
 
     def __init__(
         self, *, user_agent: str = "sleepy", max_header_size: int = 65536, decode_content: bool = False
@@ -55,8 +68,9 @@ class Http1:
         self._max_header_size = max_header_size
         self._decode_content = decode_content
         self._offer = Headers([("accept-encoding", ACCEPT_ENCODING)]).raw if decode_content else b""
-        # Heads without fields of the caller's, which are the most frequent, and hold no secrets, are kept as bytes.
-        self._plain_head = lru_cache(maxsize=1024)(self._make_plain_head)
+        # Heads without fields of the caller's, which are the most frequent, and hold no secrets, are kept as bytes: the last
+        # of each target.
+        self._plain_heads: dict[str, _PlainHead] = {}
 
     def encode_request(self, request: Request, authority: str) -> Encoded:
         """A request as bytes; it may not be sent twice if its body can be read only once.
@@ -70,7 +84,16 @@ class Http1:
         """
         headers = request.headers
         if not headers.raw and not request.body and request.stream is None:
-            return self._plain_head(request.method, request.target, request.authority or authority, request.idempotent)
+            authority = request.authority or authority
+            known = self._plain_heads.get(request.target)
+            if (
+                known is not None
+                and known.method == request.method
+                and known.authority == authority
+                and known.idempotent == request.idempotent
+            ):
+                return known.encoded
+            return self._make_plain_head(request.method, request.target, authority, request.idempotent)
         _check_request(request)
         parts = [f"{request.method} {request.target} HTTP/1.1\r\n".encode("ascii")]
         if "host" not in headers:
@@ -189,7 +212,11 @@ class Http1:
             raise LocalProtocolError("CONNECT asks for a tunnel, and these clients dig none")
         length = b"" if method in _NO_BODY_MEANT else b"content-length: 0\r\n"
         start = f"{method} {target} HTTP/1.1\r\nhost: {authority}\r\n".encode("ascii")
-        return Encoded(b"".join((start, self._agent, self._offer, length, b"\r\n")), idempotent)
+        encoded = Encoded(b"".join((start, self._agent, self._offer, length, b"\r\n")), idempotent)
+        if len(self._plain_heads) >= _MAX_KNOWN:
+            self._plain_heads.clear()
+        self._plain_heads[target] = _PlainHead(method, authority, idempotent, encoded)
+        return encoded
 
 
 def _check_request(request: Request) -> None:

@@ -20,7 +20,7 @@ twentieth of reading it.
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from sleepy.tcp.codec import Sink, Stream
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
@@ -223,7 +223,7 @@ class _Asked(NamedTuple):
     interim: Callable[[int, Headers], None] | None = None
 
 
-_PLAINLY = _Asked()
+_PLAINLY: Final = _Asked()
 
 
 class ResponseReader(_Reader[Response]):

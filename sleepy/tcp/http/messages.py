@@ -12,6 +12,7 @@ import re
 from collections.abc import AsyncIterable, Iterator, Mapping
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.errors import LocalProtocolError
@@ -113,7 +114,7 @@ def _folded(headers: Headers) -> list[tuple[str, str]]:
     return [(name.lower(), value) for name, value in headers.items()]
 
 
-NO_HEADERS = Headers()
+NO_HEADERS: Final = Headers()
 
 
 def _as_headers(lines: "Headers | HeaderLines") -> Headers:
@@ -197,10 +198,18 @@ class Request:
         return f"<Request {self.method} {self.url}>"
 
 
-@lru_cache(maxsize=1024)
+_PLAIN: Final[dict[str, Request]] = {}
+_MAX_PLAIN = 1024  # URLs
+
+
 def plain_get(url: str) -> Request:
     """A request for a URL and nothing more, which is most of what is asked: made once, and not changed by anybody."""
-    return Request("GET", url)
+    request = _PLAIN.get(url)
+    if request is None:
+        if len(_PLAIN) >= _MAX_PLAIN:
+            _PLAIN.clear()
+        request = _PLAIN[url] = Request("GET", url)
+    return request
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

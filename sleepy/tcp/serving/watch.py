@@ -15,7 +15,7 @@ from sleepy.tcp.connection import Connection, M, Owner
 from sleepy.tcp.serving.patience import Limits, Patience, Wait
 
 
-class Watcher(Owner[M], Protocol):
+class Watcher(Owner[Connection[M], M], Protocol[M]):
     """Whoever keeps an eye on a connection of his."""
 
     def heard(self, size: int) -> None:

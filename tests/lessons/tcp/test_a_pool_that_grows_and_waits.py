@@ -79,7 +79,8 @@ def test_what_is_drawn_is_the_state_of_the_client(stage_with, settings) -> None:
             assert cells == ["–"]
         *connections, queue = part(stage, Lives, "The connections").lives
         assert queue.note == f"{len(line)} in line"
-        serving = {f"c{one.number + 1}": f"serves {exchange.id + 1}" for one, exchange in client._serving.items()}
+        served = [(one, one.exchange) for one in client._connections if one.exchange]
+        serving = {f"c{one.number + 1}": f"serves {exchange.id + 1}" for one, exchange in served}
         notes = {life.label: life.note for life in connections if life.note != "closed"}
         assert {name: note for name, note in notes.items() if note.startswith("serves")} == serving
         idle = {f"c{one.number + 1}" for one in pool._idle}

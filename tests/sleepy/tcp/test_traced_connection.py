@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from sleepy.tcp import Client, HostClient, LBClient, PipelineClient, Request
-from sleepy.tcp.connection import Connection
+from sleepy.tcp.client_connection import ClientConnection
 from sleepy.trace import Event
 from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, closed_port, soon, turns
 
@@ -118,7 +118,7 @@ async def test_without_a_trace_connections_are_plain(peer: Peer) -> None:
         asking = asyncio.ensure_future(client.get("/"))
         (await asked(peer)).answer()
         await soon(asking)
-        assert [type(connection) for connection in client._connections] == [Connection]
+        assert [type(connection) for connection in client._connections] == [ClientConnection]
 
 
 async def test_queue_and_dial_are_told_apart(peer: Peer) -> None:
