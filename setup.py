@@ -13,8 +13,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 TCP = {  # by folder
-    "": "client_connection connection deadlines exchange host_client latency metrics peer_client pipeline pipeline_client"
-    " pool",
+    "": "client client_connection connection deadlines exchange host_client latency metrics peer_client pipeline"
+    " pipeline_client pool",
     "http/": "framing http1 http1_reader messages redirects",
 }
 UDP = {

@@ -11,22 +11,24 @@ Whoever asks many peers, or does not know beforehand which, names them in URLs. 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from functools import lru_cache
 from types import TracebackType
 from typing import Final, Self, Unpack
 
+from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.codec import Codec
 from sleepy.tcp.dialing.dialer import MAX_CONCURRENT_DIALS
 from sleepy.tcp.dialing.resolver import Resolver
 from sleepy.tcp.errors import LocalProtocolError
 from sleepy.tcp.host_client import HostClient
-from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response
-from sleepy.tcp.http.redirects import Origin, Redirects
+from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response, plain_get
+from sleepy.tcp.http.redirects import REDIRECTS, Origin, Redirects, check_limit
 from sleepy.tcp.http.url import Url, parse_url
 from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.pool import PoolStrategy
+from sleepy.tcp.streams import entered_with
 
 RECYCLE_INTERVAL: Final = 10.0  # seconds, as in fasthttp
 
@@ -48,6 +50,7 @@ class HostClientOptions(HostOptions, total=False):
     max_conns: int
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Client:
     """A client to any peer; an async context manager that closes it.
 
@@ -85,7 +88,7 @@ class Client:
         self._recycler: asyncio.Task[None] | None = None
         self._closed = False
         HostClient("localhost:80", **self._options)  # so that a wrong option is found now, not at the first request
-        Redirects(max_redirects or 0)
+        check_limit(max_redirects or 0)
 
     @property
     def pending_requests(self) -> int:
@@ -112,7 +115,8 @@ class Client:
             headers: Fields to send.
             timeout: The longest all of it may take, redirects included, in seconds; None for as long as it takes.
         """
-        request = Request("GET", url, headers, normalize=self._normalize)
+        plain = self._normalize and not headers
+        request = plain_get(url) if plain else Request("GET", url, headers, normalize=self._normalize)
         return self.do(request, timeout=timeout, max_redirects=self._max_redirects)
 
     def post(
@@ -143,24 +147,26 @@ class Client:
             OSError: No connection could be made.
             RuntimeError: The client is closed.
         """
-        if max_redirects is None:
-            return await self._host(request.url).do(request, timeout=timeout)
+        check_limit(max_redirects or 0)
+        clock = asyncio.get_running_loop().time
+        asked_at = clock()
+        response = await self._ask_one(request, timeout)
+        if max_redirects is None or response.status not in REDIRECTS:
+            return response
         redirects = Redirects(max_redirects, normalize=self._normalize)
-        return await redirects.ask(request, self._ask_one, timeout, asyncio.get_running_loop().time)  # rule 3
+        return await redirects.go_on(request, response, self._ask_one, timeout, asked_at, clock)  # rule 3
 
     def _ask_one(self, request: Request, timeout: float | None) -> Coroutine[None, None, Response]:
         return self._host(request.url).do(request, timeout=timeout)
 
     # --8<-- [end:do]
 
-    @asynccontextmanager
-    async def stream(self, request: Request, *, timeout: float | None = None) -> AsyncGenerator[Response, None]:
+    def stream(self, request: Request, *, timeout: float | None = None) -> AbstractAsyncContextManager[Response]:
         """Send a request; enter with its answer as soon as its head is there. Follows no redirects.
 
         See `HostClient.stream`.
         """
-        async with self._host(request.url).stream(request, timeout=timeout) as response:
-            yield response
+        return entered_with(lambda: self._host(request.url).stream(request, timeout=timeout))
 
     def close_idle_connections(self) -> None:
         """Close the connections that serve nobody (CloseIdleConnections)."""

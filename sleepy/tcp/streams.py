@@ -13,7 +13,7 @@ The connection brings pieces as they come, the program takes them as it likes. T
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -139,6 +139,13 @@ class IncomingBody:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+@asynccontextmanager
+async def entered_with(choose: "Callable[[], AbstractAsyncContextManager[A]]") -> "AsyncGenerator[A, None]":
+    """Enter with what is chosen when it is entered, not before."""
+    async with choose() as entered:
+        yield entered
 
 
 @asynccontextmanager

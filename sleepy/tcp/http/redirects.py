@@ -70,8 +70,7 @@ class Redirects:
     __slots__ = ("_limit", "_normalize", "_peer", "followed")
 
     def __init__(self, limit: int, *, normalize: bool = True, peer: str | None = None) -> None:
-        if limit < 0:
-            raise ValueError(f"max_redirects is {limit}; 0 is an error at the first, None is to follow none")
+        check_limit(limit)
         self._limit = limit
         self._normalize = normalize
         self._peer = None if peer is None else parse_url(peer)
@@ -96,20 +95,41 @@ class Redirects:
             RequestTimeout: The time ran out; a note says so if it was after redirects.
             Exception: What ``ask_one`` and `follow` raise.
         """
-        deadline = None if timeout is None else clock() + timeout
-        left = timeout
-        while True:
+        asked_at = clock()
+        response = await ask_one(request, timeout)
+        return await self.go_on(request, response, ask_one, timeout, asked_at, clock)
+
+    async def go_on(
+        self,
+        request: Request,
+        response: Response,
+        ask_one: Callable[[Request, float | None], Awaitable[Response]],
+        timeout: float | None,
+        asked_at: float,
+        clock: Callable[[], float],
+    ) -> Response:
+        """Follow, if a first answer leads elsewhere; see `ask`.
+
+        Args:
+            request: What was asked.
+            response: What was answered.
+            ask_one: As in `ask`.
+            timeout: As in `ask`.
+            asked_at: When it was asked, in seconds on the clock.
+            clock: As in `ask`.
+
+        Raises:
+            Exception: What `ask` raises.
+        """
+        while (following := self.follow(request, response)) is not None:
+            request = following
+            left = None if timeout is None else max(asked_at + timeout - clock(), 0.0)  # rule 5
             try:
                 response = await ask_one(request, left)
             except RequestTimeout as error:
-                if self.followed and timeout is not None:
-                    error.add_note(f"it came after {self.followed} redirects, and {timeout:g} s were for all")
+                error.add_note(f"it came after {self.followed} redirects, and {timeout or 0:g} s were for all")
                 raise
-            following = self.follow(request, response)
-            if following is None:
-                return response
-            request = following
-            left = None if deadline is None else max(deadline - clock(), 0.0)  # rule 5
+        return response
 
     # --8<-- [start:follow]
     def follow(self, request: Request, response: Response) -> Request | None:
@@ -179,6 +199,16 @@ class Redirects:
         if target.auth is not None:
             raise RemoteProtocolError(f"{source} redirects to {target} with credentials of its own choice")
         return target
+
+
+def check_limit(limit: int) -> None:
+    """Refuse what is no number of redirects.
+
+    Raises:
+        ValueError: It is below 0.
+    """
+    if limit < 0:
+        raise ValueError(f"max_redirects is {limit}; 0 is an error at the first, None is to follow none")
 
 
 def _is_repeated(status: int, method: str) -> bool:
