@@ -44,7 +44,7 @@ from sleepy.udp.connections.greeting import Greeting
 from sleepy.udp.connections.liveness import AwakeClock, Heartbeat
 from sleepy.udp.connections.packet_exchange import PacketExchange
 from sleepy.udp.connections.parameters import Parameters
-from sleepy.udp.connections.plain import Envelope, PlainPackets, beginning
+from sleepy.udp.connections.plain import Envelope, PlainPackets
 from sleepy.udp.connections.preface import Preface, write_challenge, write_response
 from sleepy.udp.delivery.chunks import CLOSE, Close, ProtocolError
 from sleepy.udp.path.path_mtu import BASE
@@ -168,7 +168,7 @@ class Connection(Dialogue):
         if self._envelope.exhausted:
             reason = "too many forged packets came; connect anew"
             self._leave(Close(GOING_AWAY, reason), time, ClosedLocally(f"we closed the connection: {reason}"))
-        elif self._greeting is not None and self._greeting.is_another(beginning(datagram)):
+        elif self._greeting is not None and self._greeting.is_over(datagram):
             self._ending.finish(WentAway("the peer was started anew"))
 
     def _on_preface(self, preface: Preface, address: Address, time: float) -> None:
@@ -205,6 +205,9 @@ class Connection(Dialogue):
         time = self._clock.awake(now)
         batches = self._flush_paths(time)
         answers = self._exchange.take_answers()
+        if self._greeting is not None and self._greeting.question is not None:
+            answers.append(self._greeting.question)
+            self._greeting.question = None
         datagrams: list[bytes] = []
         later = inf
         if self._ending.is_open:

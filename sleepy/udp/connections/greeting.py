@@ -6,7 +6,9 @@ Rules:
    it is acked.
 2. Messages wait until the other side's hello has come: before that nobody knows whether the channels are the same. And
    nothing else is read before it, nor acked: it may be late, and from an earlier conversation between the same addresses.
-3. A hello with another number is somebody else at the same address: the peer was started anew, and knows nothing of us.
+3. A hello with another number is somebody else at the same address. If it bears our tag, the peer was started anew; if not,
+   it may be late, and we ask (`sleepy.udp.connections.plain`, rule 4).
+4. Who is asked, and still waits for a hello, or is asked by the peer that it knows, says its own hello once more.
 """
 
 from collections.abc import Callable
@@ -27,15 +29,17 @@ class Greeting:
         payload: Our hello.
         due: Whether it is to be sent.
         peer: The peer's number; None before its hello.
+        question: A question to be sent; None if there is none.
     """
 
-    __slots__ = ("_acked", "_packets", "due", "payload", "peer")
+    __slots__ = ("_acked", "_packets", "due", "payload", "peer", "question")
 
     def __init__(self, parameters: bytes, random_bytes: Callable[[int], bytes], packets: PlainPackets) -> None:
         nonce = random_bytes(NONCE)
         self.payload = write_hello(Hello(nonce, parameters))
         self.due = True
         self.peer: bytes | None = None
+        self.question: bytes | None = None
         self._packets = packets
         self._acked = False
         packets.ours = nonce[:TAG]
@@ -47,7 +51,28 @@ class Greeting:
 
     def may_read(self, datagram: bytes) -> bool:
         """Whether to open a datagram: any after the peer's hello, before it none but that (rule 2)."""
-        return self.peer is not None or beginning(datagram) is not None
+        if self.peer is not None:
+            return True
+        self._answer(datagram)
+        return beginning(datagram) is not None
+
+    def is_over(self, datagram: bytes) -> bool:
+        """Whether a datagram that was not taken says that the peer was started anew; if it only may, ask (rule 3)."""
+        nonce = beginning(datagram)
+        if nonce is None or not self.is_another(nonce):
+            self._answer(datagram)
+            return False
+        if datagram.endswith(self._packets.ours):
+            return True
+        self.question = self._packets.question(nonce)
+        return False
+
+    def _answer(self, datagram: bytes) -> None:
+        """Rule 4, if this is a question to us."""
+        tag = self._packets.asked(datagram)
+        if tag is not None and (self.peer is None or tag == self._packets.theirs):
+            self._packets.theirs = tag
+            self.due = True
 
     def is_another(self, nonce: bytes | None) -> bool:
         """Whether a hello with this number, if there is one, is not from the peer that we know (rule 3)."""

@@ -8,13 +8,21 @@ Rules:
 
 1. Without ids a peer is known by its address alone; so it cannot change its address.
 2. Without a handshake the first packet has to say who begins: a *hello* (`sleepy.udp.connections.preface`), with a number
-   drawn at random. A hello with another number from the same address is another peer, or the same one started anew.
+   drawn at random.
 3. Two who talk, part, and talk again use the same addresses and begin with the same sequence numbers. So that what is late
    from the first conversation is not taken for a part of the second, each packet ends with a *tag*: the first 4 bytes of
    its receiver's number. Who does not know that number yet says hello, and has zeros there; nothing else is read without
    the tag. (TCP waits for two minutes before it uses the same ports again; ENet counts conversations in two bits.)
-4. A hello that is late from an earlier conversation cannot be told from that of a peer who was started anew: it ends the
-   second one, and nothing of it is read.
+4. A hello with another number may be late from an earlier conversation, or the peer was started anew and knows nothing of
+   this one. So we ask (a *question*): who has just said this hello says it again, with our tag, and only that ends the
+   conversation. Whoever else gets the question has another tag, and does not read it.
+5. Only who knows no peer yet believes any hello. Was it a late one, then the peer's own is another, and ends what has hardly
+   begun.
+
+A question is one byte, with which neither a packet nor a fragment begins, the tag to be used, and the tag of its receiver.
+
+Source: rule 4 is TCP's, which answers a SYN within a connection by an ack (RFC 5961, section 4), and who knows nothing of
+that connection by a reset (RFC 9293, section 3.5.1).
 """
 
 from typing import Final, Protocol
@@ -24,6 +32,7 @@ from sleepy.udp.header import read_header
 
 TAG: Final = 4  # bytes
 NO_TAG: Final = bytes(TAG)
+QUESTION: Final = 0x07
 
 
 class Envelope(Protocol):
@@ -78,10 +87,26 @@ class PlainPackets:
         return payload + self.theirs
 
     def unprotect(self, datagram: bytes, _now: float) -> bytes | None:
-        """Take the tag off; None if it is not ours, and nobody says hello."""
-        if datagram.endswith(self.ours) or begins(datagram):
+        """Take the tag off; None if it is not ours, and the peer does not say hello."""
+        if datagram.endswith(self.ours):
+            return datagram[:-TAG]
+        nonce = beginning(datagram)
+        if nonce is not None and self.theirs in {NO_TAG, nonce[:TAG]}:
             return datagram[:-TAG]
         return None
+
+    # --8<-- [start:question]
+    def question(self, nonce: bytes) -> bytes:
+        """Ask the peer with this number whether it has just said hello (rule 4)."""
+        return bytes([QUESTION]) + self.ours + nonce[:TAG]
+
+    def asked(self, datagram: bytes) -> bytes | None:
+        """The tag with which we are to say hello, if this is a question to us."""
+        if len(datagram) == 1 + 2 * TAG and datagram[0] == QUESTION and datagram.endswith(self.ours):
+            return datagram[1 : 1 + TAG]
+        return None
+
+    # --8<-- [end:question]
 
 
 def beginning(datagram: bytes) -> bytes | None:

@@ -97,13 +97,7 @@ class NodesWorld:
 
     async def _weather(self, random: Random) -> None:
         """A row of bad things."""
-        kinds = ["cut", "pause", "pause", "other links", "replay"]
-        # In plain mode late packets of an old connection may get into a new one between the same addresses: nothing but the
-        # first hello tells them apart. So nobody is started anew, and nobody hangs up unless packets are never late.
-        if self.kind != "plain":
-            kinds += ["kill", "restart", "hang up"]
-        elif self.mildness == "clean":
-            kinds += ["hang up"]
+        kinds = ["cut", "pause", "pause", "other links", "replay", "kill", "restart", "hang up"]
         if self._here == "box":
             kinds += ["move", "move"]
         for _ in range(random.randint(1, 4)):

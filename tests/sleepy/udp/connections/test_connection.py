@@ -287,8 +287,41 @@ def test_a_plain_peer_that_was_started_anew_is_noticed() -> None:
     again = Connection(PlainPackets(), BOB, ConnectionConfig(), now=world.now)
     [(_, [hello])] = again.flush(world.now)
     world.b.receive(hello, ALICE)
+    assert world.b.error is None, "the hello may be late"
+    question = world.b.sent[-1][2]
+    again.receive(question, BOB, world.now)
+    [(_, [hello])] = again.flush(world.now)
+    world.b.receive(hello, ALICE)
     assert isinstance(world.b.error, WentAway)
     assert world.b.connection.finished
+    assert len(question) < len(hello)
+
+
+@pytest.mark.parametrize("state", ["open", "closing"])
+def test_a_late_hello_does_not_end_a_plain_connection(state: str) -> None:
+    """Rule 4 of plain: of an earlier conversation between the same addresses, once or many times, to either side."""
+    first, second = settled("plain", seed=100), settled("plain", seed=200)
+    late = [(side.address, datagram) for side in (first.a, first.b) for _, _, datagram in side.sent]
+    late = [(address, datagram) for address, datagram in late if beginning(datagram) is not None]
+    assert {address for address, _ in late} == {ALICE, BOB}
+    if state == "closing":
+        second.tamper = lambda _datagram, _side: []
+        second.a.connection.close(second.now, 7, "enough")
+        second.a.turn()
+        second.tamper = lambda datagram, _side: [datagram]
+    for number in range(20):
+        source, datagram = late[number % len(late)]
+        (second.b if source == ALICE else second.a).receive(datagram, source)
+        if state == "open":
+            second.send(second.a, b"%d" % number)
+        second.run(0.1)
+    if state == "open":
+        assert second.a.error is None
+        assert second.b.error is None
+        assert second.b.inbox[0] == [b"%d" % number for number in range(20)]
+        assert second.b.connection.statistics().packets_lost == 0
+    else:
+        assert isinstance(second.b.error, ClosedByPeer)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -4,7 +4,7 @@ from random import Random
 
 from sleepy.udp.connections.greeting import Greeting
 from sleepy.udp.connections.plain import NO_TAG, PlainPackets
-from sleepy.udp.connections.preface import read_preface
+from sleepy.udp.connections.preface import Hello, read_preface, write_hello
 from sleepy.udp.endpoint import Endpoint
 
 
@@ -33,6 +33,41 @@ def test_another_number_is_another_peer() -> None:
     assert not greeting.is_another(b"12345678")
     assert not greeting.is_another(None)
     assert greeting.is_another(b"whoever.")
+
+
+def test_another_hello_is_asked_about_and_ends_it_only_with_our_tag() -> None:
+    """Rule 3."""
+    packets = PlainPackets()
+    greeting = Greeting(b"", Random(1).randbytes, packets)
+    greeting.meet(b"12345678")
+    other = Endpoint(now=0.0).send(write_hello(Hello(b"87654321", b"")))[0]
+    own = Endpoint(now=0.0).send(write_hello(Hello(b"12345678", b"")))[0]
+    for harmless in (b"", b"anything", own + packets.ours, packets.question(b"5555....")):
+        assert not greeting.is_over(harmless)
+        assert greeting.question is None
+    assert not greeting.is_over(other + NO_TAG)
+    assert greeting.question == b"\x07" + packets.ours + b"8765"
+    assert greeting.is_over(other + packets.ours)
+
+
+def test_who_is_asked_says_hello_again_with_the_tag_that_was_told() -> None:
+    """Rule 4: but not if the question is for another, nor if another peer is known than the one that asks."""
+    packets = PlainPackets()
+    greeting = Greeting(b"", Random(1).randbytes, packets)
+    greeting.token()
+    ours = packets.ours
+    for other in (b"\x07oldone", b"\x07....oldx", b"\x06old." + ours, b"\x07old." + ours + ours):
+        assert not greeting.may_read(other)
+        assert not greeting.due
+    assert not greeting.may_read(b"\x07old." + ours)
+    assert greeting.due
+    assert packets.theirs == b"old."
+    greeting.token()
+    greeting.meet(b"12345678")
+    assert not greeting.is_over(b"\x07old." + ours)
+    assert (greeting.due, packets.theirs) == (False, b"1234")
+    assert not greeting.is_over(b"\x071234" + ours)
+    assert (greeting.due, packets.theirs) == (True, b"1234")
 
 
 def test_before_the_peers_hello_nothing_else_is_read() -> None:

@@ -28,12 +28,34 @@ def test_a_tag_is_added_behind_and_taken_off() -> None:
 
 
 def test_what_bears_another_tag_is_not_read() -> None:
-    """Rule 3: unless it is a hello, whose sender knows no tag."""
+    """Rule 3."""
     one, other = tagged()
     assert one.unprotect(one.protect(b"packet", 0.0), 0.0) is None
     assert other.unprotect(b"", 0.0) is None
-    [hello] = Endpoint(now=0.0).send(HELLO)
-    assert other.unprotect(PlainPackets().protect(hello, 0.0), 0.0) == hello
+
+
+def test_a_hello_is_read_from_the_peer_alone_once_it_is_known() -> None:
+    """Rules 4 and 5."""
+    _, other = tagged()
+    [strange] = Endpoint(now=0.0).send(HELLO)
+    [known] = Endpoint(now=0.0).send(write_hello(Hello(b"1111....", b"parameters")))
+    for nobodys_tag in (b"0000", bytes(4)):
+        assert other.unprotect(strange + nobodys_tag, 0.0) is None
+        assert other.unprotect(known + nobodys_tag, 0.0) == known
+        assert PlainPackets().unprotect(strange + nobodys_tag, 0.0) == strange
+    assert other.unprotect(strange + b"2222", 0.0) == strange
+
+
+def test_a_question_is_read_by_whom_it_is_for() -> None:
+    """Rule 4: and is no packet, so whoever else reads it makes nothing of it."""
+    one, other = tagged()
+    question = one.question(b"2222....")
+    assert other.asked(question) == b"1111"
+    assert PlainPackets().asked(question) is None
+    assert not begins(question)
+    endpoint = Endpoint(now=0.0)
+    assert endpoint.receive(question) is None
+    assert endpoint.receive(question[:-4]) is None
 
 
 def test_a_hello_begins() -> None:

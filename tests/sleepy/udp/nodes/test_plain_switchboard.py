@@ -171,6 +171,48 @@ def test_a_restarted_peer_replaces_what_was_before() -> None:
     exchange.talk(exchange.connected(ALICE)[1].line, exchange.connected(BOB)[1].line)
 
 
+@pytest.mark.parametrize("to", [ALICE, BOB])
+@pytest.mark.parametrize("again", [False, True])
+def test_late_hellos_change_nothing_and_a_restart_is_noticed_all_the_same(to: Address, again: bool) -> None:
+    """Rule 4 of plain: whoever called, and whoever is called again."""
+    exchange = together()
+    other = BOB if to == ALICE else ALICE
+    hello = next(datagram for _, here, _, datagram in exchange.sent if here == other)
+    for seed, here in enumerate((ALICE, BOB)):
+        exchange.boards[here] = plain(10 + seed)
+    exchange.dial(ALICE, BOB)
+    exchange.run(3)
+    one, two = (exchange.connected(here)[1].line for here in (ALICE, BOB))
+    for _ in range(10):
+        exchange.post(other, to, hello)
+        exchange.run(0.3)
+    assert one not in exchange.closed
+    assert two not in exchange.closed
+    exchange.talk(one, two)
+    if again:
+        exchange.boards[other] = plain(20)
+        exchange.dial(other, to)
+        exchange.run(4)
+        assert isinstance(exchange.closed[one if to == ALICE else two], WentAway)
+        exchange.talk(exchange.connected(other)[-1].line, exchange.connected(to)[-1].line)
+
+
+def test_a_late_hello_that_comes_first_ends_what_has_hardly_begun() -> None:
+    """Rule 5 of plain: both sides hear of it at once, and the next call gets through."""
+    exchange = together()
+    hello = next(datagram for _, here, _, datagram in exchange.sent if here == BOB)
+    for seed, here in enumerate((ALICE, BOB)):
+        exchange.boards[here] = plain(10 + seed)
+    exchange.dial(ALICE, BOB)
+    exchange.post(BOB, ALICE, hello, delay=0.001)
+    exchange.run(1)
+    deceived = exchange.connected(ALICE)[1].line
+    assert isinstance(exchange.closed[deceived], WentAway)
+    exchange.dial(ALICE, BOB)
+    exchange.run(5)
+    exchange.talk(exchange.connected(ALICE)[-1].line, exchange.connected(BOB)[-1].line)
+
+
 def test_nobody_can_be_expected() -> None:
     with pytest.raises(ValueError, match="plain"):
         plain(1).dial(BOB, 0.0, timeout=1.0, expect=bytes(32))
