@@ -5,6 +5,7 @@ side. It brings forth messages for the rendezvous server to pass on (`Conversati
 (`Conversation.datagrams`), which are to be taken after every call.
 """
 
+from collections import deque
 from collections.abc import Iterable
 from math import inf
 from typing import Final
@@ -71,7 +72,7 @@ class Conversation:
         self._config = config
         self._sealer = Sealer(config.identity, peer, config.random_bytes)
         self._punch: Punch | None = None
-        self._relays = iter((config.server_key,) if config.relays is None else config.relays)
+        self._relays = deque((config.server_key,) if config.relays is None else config.relays)  # who may still lend
         self._relay = b""  # who was asked last
         self._relay_at = inf  # when to ask the next
         self._repeated: tuple[bytes, Message] | None = None
@@ -105,8 +106,10 @@ class Conversation:
             return
         if self._punch is not None:
             self.datagrams += self._punch.on_time(now)
-        if now >= self._relay_at:
-            self._ask_next_relay(now)
+        if now >= self._relay_at:  # its answer may be lost, so it is asked again, after the others
+            if self._relay:
+                self._relays.rotate(-1)
+            self._ask_relay(now)
         if self._repeated is not None and now >= self._next:
             self.tells.append(self._repeated)
             self._next = now + self._wait
@@ -136,7 +139,7 @@ class Conversation:
             if sender == self.peer and self._punch is None:
                 self._finish(PeerRefused(f"the peer {print_key(self.peer)} does not want to be introduced to us"))
             elif sender == self._relay:
-                self._ask_next_relay(now)
+                self._cross_off_relay(now)
 
     def on_absent(self, who: bytes, now: float) -> None:
         """The server does not know the peer, or a relay."""
@@ -144,7 +147,7 @@ class Conversation:
             if who == self.peer and self._punch is None:
                 self._finish(PeerAbsent(f"the peer {print_key(who)} is not registered with the rendezvous server"))
             elif who == self._relay:
-                self._ask_next_relay(now)
+                self._cross_off_relay(now)
 
     def on_lent(self, sender: bytes, relay: Address, tokens: tuple[bytes, bytes], now: float) -> Leg | None:
         """A relay lends: tell the peer its token, and knock by that way too. Returns our way to the relay, if it is new."""
@@ -182,8 +185,13 @@ class Conversation:
             self.datagrams += self._punch.add(self.leg.address)
         return self.leg
 
-    def _ask_next_relay(self, now: float) -> None:
-        self._relay = next(self._relays, b"")
+    def _cross_off_relay(self, now: float) -> None:
+        """The relay that was asked last does not lend."""
+        self._relays.popleft()
+        self._ask_relay(now)
+
+    def _ask_relay(self, now: float) -> None:
+        self._relay = self._relays[0] if self._relays else b""
         if self._relay:
             self._relay_at = now + RELAY_PATIENCE
             self._repeat(self._relay, Message(Code.LEND, self.name, self.peer), now)

@@ -26,8 +26,9 @@ Rules:
 4. Inside addresses are tried only if the server sees both peers under one host, and only private ones (RFC 1918, RFC 4193).
    So nobody can make us knock at arbitrary places but the server, whose word on outside addresses we have to take, and
    those who name us a relay, having been accepted.
-5. A relay is asked if there is no way after ``relay_after`` seconds, one after the other until one lends. Knocking goes on
-   meanwhile: the direct way may still open. Who is asked takes part only if ``relayed`` is set.
+5. A relay is asked if there is no way after ``relay_after`` seconds, one after the other until one lends; who was silent is
+   asked again when it is its turn, who refused is not. Knocking goes on meanwhile: the direct way may still open. Who is
+   asked takes part only if ``relayed`` is set.
 6. Everything ends: an attempt after ``timeout`` seconds, the way through a relay when it was not used for 60 s.
 
 A hostile rendezvous server can keep us from meeting, learns who wants to meet whom, and where they are; it can have us knock

@@ -93,8 +93,30 @@ def test_after_a_while_relays_are_asked_one_after_the_other() -> None:
     assert run(conversation, 4.6) == [(4.6, (CAROL.public_key, lend))]
     assert conversation.on_lent(SERVER.public_key, RELAY, TOKENS, 4.7) is None  # too late, it was given up
     assert run(conversation, 6.5)[0] == (4.85, (CAROL.public_key, lend))
-    assert run(conversation, 9.9) == []  # silence is a refusal too
+    conversation.on_refuse(CAROL.public_key, 7.0)
+    assert run(conversation, 9.9) == []
     assert conversation.on_lent(CAROL.public_key, RELAY, TOKENS, 9.9) is None
+
+
+def test_a_silent_relay_is_asked_again_when_it_is_its_turn() -> None:
+    """Its answers, or our questions, may have been lost."""
+    conversation = make(relays=(SERVER.public_key, CAROL.public_key), relay_after=1.0)
+    conversation.on_agree([THERE], 0.0)
+    told = run(conversation, 9.9)
+    assert {when: to for when, (to, _) in told if when % 2 == 1} == {
+        1: SERVER.public_key, 3: CAROL.public_key, 5: SERVER.public_key, 7: CAROL.public_key, 9: SERVER.public_key
+    }  # fmt: skip
+    assert conversation.on_lent(SERVER.public_key, RELAY, TOKENS, 9.9) is not None
+
+
+def test_the_only_relay_is_asked_to_the_end() -> None:
+    conversation = make(relays=(SERVER.public_key,), relay_after=1.0)
+    conversation.on_agree([THERE], 0.0)
+    told = run(conversation, 9.9)
+    assert told[-1][0] > 9
+    assert {to for _, (to, _) in told} == {SERVER.public_key}
+    run(conversation, 10.0)
+    assert isinstance(conversation.outcome, TraversalTimeout)
 
 
 def test_a_relay_that_is_absent_is_passed_over() -> None:
