@@ -209,8 +209,8 @@ class ReachableNode(Node):
             if isinstance(event, Relayed):
                 if event.datagram:
                     super()._receive([event.datagram], event.address)  # rule 2
-            elif isinstance(event, NotFound) or event.asked:
-                self._on_search_ended(event)
+            else:
+                self._on_search_ended(event)  # also by the peer's own search for us: its way is ours
         for datagram, address in traversal.take_datagrams():
             self._socket.send((datagram,), address)
         if self._traversal_timer is not None:

@@ -158,6 +158,30 @@ def test_who_is_found_by_the_peer_searches_no_more() -> None:
     play(world, {node("alice"): ("alice", alice), node("bob"): ("bob", bob)})
 
 
+def test_a_way_that_the_peers_search_has_found_is_ours_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our own questions are lost, the peer has asked for us and the way is open: we need not wait until it calls."""
+    world = World({"alice": "port-restricted cone", "bob": "port-restricted cone"})
+
+    async def alice(node: ReachableNode) -> None:
+        await registered(node)
+        monkeypatch.setattr(Traversal, "ask", lambda *_: None)
+        peer = await node.reach(BOB.public_key)
+        await peer.send(b"hello")
+        assert await peer.receive() == b"hello"
+        await peer.close()
+
+    async def bob(node: ReachableNode) -> None:
+        await registered(node)
+        assert node._traversal is not None
+        await asyncio.sleep(2)
+        ask(node._traversal, ALICE.public_key, node.now())
+        node._on_traversal(node._traversal)
+        await echo(node)
+
+    ask = Traversal.ask
+    play(world, {node("alice"): ("alice", alice), node("bob"): ("bob", bob)})
+
+
 def test_who_asks_twice_searches_once() -> None:
     world = World({"alice": "full cone", "bob": "full cone"})
 
