@@ -27,10 +27,11 @@ class Dialogue:
         block_memory: How many bytes blocks may take, in each direction.
     """
 
-    __slots__ = ("_ending", "_messages", "_news", "_told")
+    __slots__ = ("_channels", "_ending", "_messages", "_news", "_told")
 
     def __init__(self, channels: Sequence[ChannelConfig], block_memory: int = DEFAULT_MEMORY) -> None:
         self._messages = Messages(channels, block_memory)
+        self._channels = len(channels)
         self._news = News(self._messages)
         self._ending = Ending()
         self._told = False  # that it is closed
@@ -78,7 +79,9 @@ class Dialogue:
         """Queue a message, as by `send`, if its channel has room; whether it had."""
         if self._ending.state is not _OPEN:
             raise self._closed()
-        sender = self._messages.senders.get(channel) or self._messages.sender(channel)
+        sender = self._messages.senders[channel] if 0 <= channel < self._channels else None
+        if sender is None:
+            sender = self._messages.sender(channel)
         try:
             sender.send(message, expires)
         except QueueFull:
@@ -103,7 +106,9 @@ class Dialogue:
         Raises:
             ValueError: There is no such channel.
         """
-        receiver = self._messages.receivers.get(channel) or self._messages.receiver(channel)
+        receiver = self._messages.receivers[channel] if 0 <= channel < self._channels else None
+        if receiver is None:
+            receiver = self._messages.receiver(channel)
         return receiver.read()
 
     def unread(self, channel: int = 0) -> int:

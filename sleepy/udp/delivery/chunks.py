@@ -41,7 +41,7 @@ Rules:
 Source: the frames of QUIC (RFC 9000, section 12.4) and yojimbo's message packets, with other details.
 """
 
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, final
 
 from sleepy.errors import SleepyError
 
@@ -98,12 +98,32 @@ def write_varint(number: int) -> bytes:
 SHORT: Final = tuple(bytes([number]) for number in range(0x80))
 
 
-class Run(NamedTuple):
-    """Messages with ids in a row; also a single one."""
+@final
+class Run:  # noqa: PLW1641  # it holds a list, and has no hash
+    """Messages with ids in a row; also a single one.
 
-    channel: int
-    first: int  # on the wire: the low 24 bits
-    messages: list[bytes]
+    Nearly every packet has one. So it is a class with slots, which mypyc makes a quarter as dear as a named tuple.
+
+    Attributes:
+        channel: Which channel.
+        first: The first id; on the wire the low 24 bits.
+        messages: The messages.
+    """
+
+    __slots__ = ("channel", "first", "messages")
+
+    def __init__(self, channel: int, first: int, messages: list[bytes]) -> None:
+        self.channel = channel
+        self.first = first
+        self.messages = messages
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Run):
+            return NotImplemented
+        return self.channel == other.channel and self.first == other.first and self.messages == other.messages
+
+    def __repr__(self) -> str:
+        return f"Run({self.channel}, {self.first}, {self.messages!r})"
 
     def encode(self) -> bytes:
         """The chunk's bytes."""

@@ -60,7 +60,7 @@ class Messages:
         block_memory: How many bytes blocks may take, in each direction.
 
     Attributes:
-        receivers: The receiving halves that were made so far, by channel (rule 2).
+        receivers: The receiving half of each channel; None as long as it was not made (rule 2).
         senders: The sending halves, likewise.
         peer_close: What the peer said when it left; None as long as it has not.
 
@@ -87,8 +87,8 @@ class Messages:
             raise ValueError(f"{len(channels)} channels; a connection has 1 to {CHANNELS}")
         self._configs = tuple(channels)
         self._block_memory = block_memory
-        self.senders: dict[int, ReliableSender | UnreliableSender] = {}
-        self.receivers: dict[int, ReliableReceiver | UnreliableReceiver] = {}
+        self.senders: list[ReliableSender | UnreliableSender | None] = [None] * len(channels)
+        self.receivers: list[ReliableReceiver | UnreliableReceiver | None] = [None] * len(channels)
         self._scheduler = Scheduler()
         self._outgoing: OutgoingBlocks | None = None
         self._incoming: IncomingBlocks | None = None
@@ -103,10 +103,10 @@ class Messages:
         Raises:
             ValueError: There is no such channel.
         """
-        sender = self.senders.get(channel)
+        if not 0 <= channel < len(self._configs):
+            raise ValueError(f"channel {channel} does not exist; there are {len(self._configs)}, from 0 on")
+        sender = self.senders[channel]
         if sender is None:
-            if not 0 <= channel < len(self._configs):
-                raise ValueError(f"channel {channel} does not exist; there are {len(self._configs)}, from 0 on")
             config = self._configs[channel]  # rule 2
             sender = (ReliableSender if config.delivery.reliable else UnreliableSender)(channel, config)
             self.senders[channel] = sender
@@ -119,10 +119,10 @@ class Messages:
         Raises:
             ValueError: There is no such channel.
         """
-        receiver = self.receivers.get(channel)
+        if not 0 <= channel < len(self._configs):
+            raise ValueError(f"channel {channel} does not exist; there are {len(self._configs)}, from 0 on")
+        receiver = self.receivers[channel]
         if receiver is None:
-            if not 0 <= channel < len(self._configs):
-                raise ValueError(f"channel {channel} does not exist; there are {len(self._configs)}, from 0 on")
             config = self._configs[channel]  # rule 2
             receiver = (ReliableReceiver if config.delivery.reliable else UnreliableReceiver)(channel, config)
             self.receivers[channel] = receiver
@@ -162,13 +162,11 @@ class Messages:
         self._expire(now)
         if self._ping_due or self._scheduler.has_data() or (self._incoming is not None and self._incoming.has_data()):
             return True
-        return any(
-            isinstance(receiver, ReliableReceiver) and receiver.has_data() for receiver in self.receivers.values()
-        )
+        return any(isinstance(receiver, ReliableReceiver) and receiver.has_data() for receiver in self.receivers)
 
     def next_expiry(self) -> float:
         """When time alone changes what is to be sent, in seconds; infinity if never."""
-        return min((sender.next_expiry() for sender in self.senders.values()), default=inf)
+        return min((sender.next_expiry() for sender in self.senders if sender is not None), default=inf)
 
     @property
     def undelivered(self) -> bool:
@@ -177,15 +175,20 @@ class Messages:
             return True
         if self._incoming is not None and self._incoming.unsettled:
             return True
-        return any(sender.queued_messages for sender in self.senders.values())
+        return any(sender is not None and sender.queued_messages > 0 for sender in self.senders)
 
     def readable(self) -> list[int]:
         """The channels on which there is something to read."""
-        return [channel for channel, receiver in self.receivers.items() if receiver.unread_messages]
+        return [
+            channel
+            for channel, receiver in enumerate(self.receivers)
+            if receiver is not None and receiver.unread_messages
+        ]
 
     def _expire(self, now: float) -> None:
-        for sender in self.senders.values():
-            sender.expire(now)
+        for sender in self.senders:
+            if sender is not None:
+                sender.expire(now)
 
     # --8<-- [start:fill]
     def fill(self, room: int, now: float) -> tuple[bytes, list[Token]]:
@@ -213,7 +216,7 @@ class Messages:
         """Rule 1."""
         if self._ping_due:
             self._ping_due = not packet.add(bytes([PING]))
-        for receiver in self.receivers.values():
+        for receiver in self.receivers:
             if isinstance(receiver, ReliableReceiver):
                 receiver.fill(packet)
         if self._incoming is not None and self._incoming.has_data():
@@ -247,7 +250,7 @@ class Messages:
                 raise ProtocolError(f"a message given up on channel {chunk.channel}, where none is waited for")
             receiver.on_skip(chunk)
         elif isinstance(chunk, Credit):
-            sender = self.senders.get(chunk.channel)
+            sender = self.senders[chunk.channel] if chunk.channel < len(self._configs) else None
             if not isinstance(sender, ReliableSender):
                 raise ProtocolError(f"credit for channel {chunk.channel}, where we sent nothing that needs it")
             sender.on_credit(chunk)
@@ -263,12 +266,9 @@ class Messages:
             self._incoming.receive(chunk)
 
     def _receiver(self, channel: int) -> ReliableReceiver | UnreliableReceiver:
-        receiver = self.receivers.get(channel)
-        if receiver is None:
-            if channel >= len(self._configs):
-                raise ProtocolError(f"a message on channel {channel}; there are {len(self._configs)}")
-            receiver = self.receiver(channel)
-        return receiver
+        if channel >= len(self._configs):
+            raise ProtocolError(f"a message on channel {channel}; there are {len(self._configs)}")
+        return self.receivers[channel] or self.receiver(channel)
 
     # --8<-- [end:receive]
 

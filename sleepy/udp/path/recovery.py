@@ -43,6 +43,7 @@ from collections.abc import Iterable
 from math import inf
 from typing import Final, Generic, NamedTuple, TypeVar, final
 
+from sleepy.udp.numbered import Numbered
 from sleepy.udp.path.congestion.control import Ack, Controller, Loss
 from sleepy.udp.path.congestion.delivery_rate import DeliveryRate, Mark
 from sleepy.udp.path.round_trip import GRANULARITY, RoundTrip
@@ -146,7 +147,7 @@ class Recovery(Generic[Token]):
         self.spurious = 0
         self.packet_threshold = PACKET_THRESHOLD
         self.time_threshold = TIME_THRESHOLD
-        self._outstanding: OrderedDict[int, _Sent[Token]] = OrderedDict()  # by number; a dict is slow at its front
+        self._outstanding: Numbered[_Sent[Token]] = Numbered()
         self._lost: OrderedDict[int, tuple[float, Token]] = OrderedDict()  # the last ones (rule 3)
         self._rate = DeliveryRate()
         self._next = 0  # the number that comes next
@@ -162,16 +163,17 @@ class Recovery(Generic[Token]):
     @property
     def oldest(self) -> Token | None:
         """The token of the packet that is longest under way; its content is the best one for a probe."""
-        return next(iter(self._outstanding.values())).token if self._outstanding else None
+        packet = self._outstanding.oldest()
+        return packet.token if packet is not None else None
 
     @property
     def span(self) -> int:
         """How many packets back the oldest is that is under way, of all kinds of packets."""
-        return self._next - next(iter(self._outstanding)) if self._outstanding else 0
+        return self._next - self._outstanding.first if self._outstanding.count else 0
 
     def under_way(self) -> list[Token]:
         """The tokens of all packets that are under way, oldest first."""
-        return [packet.token for packet in self._outstanding.values()]
+        return [packet.token for packet in self._outstanding.things if packet is not None]
 
     def can_send(self, size: int) -> bool:
         """Whether a packet of ``size`` bytes may be sent, as far as the window is concerned."""
@@ -194,7 +196,7 @@ class Recovery(Generic[Token]):
         """
         number = self.on_ack_only_sent(sequence)
         mark = self._rate.on_sent(self.in_flight, now)
-        self._outstanding[number] = _Sent(self._order, size, now, token, mark, mtu_probe)
+        self._outstanding.add(number, _Sent(self._order, size, now, token, mark, mtu_probe))
         self._order += 1
         self._last_sent = now
         self.in_flight += size
@@ -225,7 +227,7 @@ class Recovery(Generic[Token]):
         for sequence in sequences:
             number = self._number(sequence)
             self._largest_acked = max(self._largest_acked, number)
-            packet = self._outstanding.pop(number, None)
+            packet = self._outstanding.pop(number)
             if packet is None:
                 self._on_late(number, now, late)
                 continue
@@ -238,7 +240,7 @@ class Recovery(Generic[Token]):
             return Outcome(acked, self.detect_lost(now), late)
         sample = None
         away = now - newest_packet.time > LONGEST_ROUND_TRIP  # rule 9
-        if newest == self._largest_acked and newest - 1 not in self._outstanding and not away:
+        if newest == self._largest_acked and self._outstanding.get(newest - 1) is None and not away:
             sample = now - newest_packet.time
             self.round_trip.add(sample, ack_delay)
         self.timeouts = self.probes = 0
@@ -284,12 +286,12 @@ class Recovery(Generic[Token]):
         lost: list[Token] = []
         size, sent_time, persistent = 0, -inf, False
         patience = self._time_until_lost()
-        while self._outstanding:
-            number, packet = next(iter(self._outstanding.items()))
+        while (packet := self._outstanding.oldest()) is not None:
+            number = self._outstanding.first
             behind = self._largest_acked - number
             if behind <= 0 or (behind < self.packet_threshold and now < packet.time + patience):  # rules 1 and 2
                 break
-            del self._outstanding[number]
+            self._outstanding.pop(number)
             lost.append(packet.token)
             self.in_flight -= packet.size
             persistent |= self._extends_run(packet)
@@ -328,10 +330,10 @@ class Recovery(Generic[Token]):
     # --8<-- [start:timer]
     def next_timeout(self) -> float:
         """When to call `on_timeout`; infinite while nothing is under way (rule 7)."""
-        if not self._outstanding:
+        packet = self._outstanding.oldest()
+        if packet is None:
             return inf
-        number, packet = next(iter(self._outstanding.items()))
-        if number < self._largest_acked:
+        if self._outstanding.first < self._largest_acked:
             return packet.time + self._time_until_lost()
         return self._last_sent + self._probe_timeout()
 

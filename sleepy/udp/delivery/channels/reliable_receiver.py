@@ -1,6 +1,9 @@
-"""The receiving half of a reliable channel; see `sleepy.udp.delivery.channels.reliable_sender` for the rules cited here."""
+"""The receiving half of a reliable channel; see `sleepy.udp.delivery.channels.reliable_sender` for the rules cited here.
 
-from collections import deque
+Messages come in runs, and are read one by one. So they wait in two lists: one to which runs are added, and one from whose
+end they are read. When that is empty, the first is turned round and takes its place. (A queue made of two stacks: Okasaki,
+"Purely Functional Data Structures", 1998, section 5.2.)
+"""
 
 from sleepy.udp.delivery.channels.config import ChannelConfig, Delivery
 from sleepy.udp.delivery.chunks import CREDIT, HALF_IDS, ID_MASK, Credit, ProtocolError, Run, Skip, Slice
@@ -18,12 +21,15 @@ class ReliableReceiver:
         "_config",
         "_credit_lost",
         "_given",
+        "_max_bytes",
+        "_max_size",
         "_ordered",
         "_passed",
         "_position",
         "_position_mark",
         "_read_mark",
         "_read_position",
+        "_reading",
         "_ready",
         "_waiting",
     )
@@ -31,11 +37,13 @@ class ReliableReceiver:
     def __init__(self, channel: int, config: ChannelConfig) -> None:
         self._channel = channel
         self._config = config
+        self._max_size, self._max_bytes = config.max_message_size, config.window_bytes  # looked at with each packet
         self._ordered = config.delivery is Delivery.RELIABLE_ORDERED
         self._base: int = 0  # the first id that is missing
         self._waiting: dict[int, bytes | None] = {}  # later ids that came, and what is yet to be delivered of them
         self._assemblies: dict[int, Assembly] = {}
-        self._ready: deque[bytes] = deque()
+        self._ready: list[bytes] = []  # to be read, the oldest first
+        self._reading: list[bytes] = []  # to be read before those, the oldest last
         self._passed = 0  # messages that were ready to be read, or given up, so far
         self._position = 0  # bytes of all that was taken in, so far
         self._read_position = 0  # of these, what needs no room any more
@@ -52,7 +60,7 @@ class ReliableReceiver:
     @property
     def unread_messages(self) -> int:
         """How many messages `read` has ready."""
-        return len(self._ready)
+        return len(self._ready) + len(self._reading)
 
     @property
     def held_bytes(self) -> int:
@@ -62,7 +70,7 @@ class ReliableReceiver:
     @property
     def _read(self) -> int:
         """How many messages need no room any more (rule 4)."""
-        return self._passed - len(self._ready)
+        return self._passed - len(self._ready) - len(self._reading)
 
     def _unwrap(self, id_: int, last: int) -> int:
         """The whole id, of which 24 bits are known.
@@ -87,8 +95,12 @@ class ReliableReceiver:
         messages = run.messages
         id_ = self._unwrap(run.first, len(messages) - 1)
         if id_ == self._base and not self._waiting and not self._assemblies:  # mostly so: all at once
-            self._hold(max(map(len, messages)), sum(map(len, messages)))
-            self._ready.extend(messages)
+            size = 0
+            for message in messages:
+                size += len(message)
+            fit = size <= self._max_size  # all together, and so each
+            self._hold(size if fit else max(map(len, messages)), size)
+            self._ready += messages
             self._passed += len(messages)
             self._base = id_ + len(messages)
             return
@@ -120,14 +132,12 @@ class ReliableReceiver:
 
     def _hold(self, largest: int, size: int) -> None:
         """Account for bytes that are kept, of messages the largest of which has so many."""
-        if largest > self._config.max_message_size:
-            most = self._config.max_message_size
+        if largest > self._max_size:
+            most = self._max_size
             raise ProtocolError(f"a message of {largest} bytes on channel {self._channel}, which takes up to {most}")
         self._position += size
-        if self.held_bytes > self._config.window_bytes:
-            raise ProtocolError(
-                f"more unread bytes on channel {self._channel} than its window of {self._config.window_bytes}"
-            )
+        if self.held_bytes > self._max_bytes:
+            raise ProtocolError(f"more unread bytes on channel {self._channel} than its window of {self._max_bytes}")
 
     def on_slice(self, part: Slice) -> None:
         """A part of a large message came.
@@ -156,7 +166,7 @@ class ReliableReceiver:
             ProtocolError: There was no credit for it, or it was too large.
         """
         id_ = self._unwrap(skip.id, 0)
-        if skip.size > self._config.max_message_size:
+        if skip.size > self._max_size:
             raise ProtocolError(f"{skip.size} bytes given up on channel {self._channel}, more than a message may have")
         if id_ < self._base or id_ in self._waiting:
             return
@@ -171,9 +181,14 @@ class ReliableReceiver:
     # --8<-- [start:read]
     def read(self) -> bytes | None:
         """The next message, if there is one; makes room for others."""
-        if not self._ready:
-            return None
-        message = self._ready.popleft()
+        reading = self._reading
+        if not reading:
+            if not self._ready:
+                return None
+            reading, self._ready = self._ready, reading
+            reading.reverse()
+            self._reading = reading
+        message = reading.pop()
         self._read_position += len(message)  # what follows from it is worked out once per packet
         return message
 

@@ -49,14 +49,12 @@ from sleepy.udp.delivery.chunks import (
 )
 from sleepy.udp.delivery.payload import PacketBuilder
 from sleepy.udp.delivery.slices import Outstanding, units
+from sleepy.udp.numbered import Numbered
 
 HALF_POSITIONS: Final = 1 << 31
 POSITION_MASK: Final = (1 << 32) - 1
 RUN_HEADER: Final = 5  # bytes; one less before a single message
 SLICE_HEADER: Final = 16  # bytes at most
-
-
-_GONE: Final = Skip(0, 0, 0)
 
 
 class _Large:
@@ -69,11 +67,13 @@ class _Large:
         self.parts = Outstanding(units(len(data)))
 
 
-def _size(message: "bytes | _Large | Skip") -> int:
+def _size(message: bytes | _Large | Skip | None) -> int:
     """How much a message that was never sent counts; one that was given up before that, nothing."""
     if isinstance(message, bytes):
         return len(message)
-    return len(message.data) if isinstance(message, _Large) else message.size
+    if isinstance(message, _Large):
+        return len(message.data)
+    return message.size if message is not None else 0
 
 
 class ReliableSender:
@@ -107,7 +107,7 @@ class ReliableSender:
         self._config = config
         self._max_size = config.max_message_size  # here, as they are looked at with each message
         self._max_messages, self._max_bytes = config.queue_messages, config.queue_bytes
-        self._messages: dict[int, bytes | _Large | Skip] = {}
+        self._messages: Numbered[bytes | _Large | Skip] = Numbered()  # by id
         self._next = 0  # the next message's id; ids are not wrapped here
         self._fresh = 0  # the first id that never was in a packet
         self._due: list[int] = []  # a heap of older ids to be sent (again)
@@ -120,11 +120,11 @@ class ReliableSender:
     @property
     def queued_messages(self) -> int:
         """Messages to be sent or acked."""
-        return len(self._messages)
+        return self._messages.count
 
     def can_send(self, size: int) -> bool:
         """Whether a message of ``size`` bytes would be taken now."""
-        return len(self._messages) < self._max_messages and self.queued_bytes + size <= self._max_bytes
+        return self._messages.count < self._max_messages and self.queued_bytes + size <= self._max_bytes
 
     # --8<-- [start:send]
     def send(self, message: bytes, expires: float | None = None) -> None:
@@ -134,19 +134,21 @@ class ReliableSender:
             MessageTooLarge: It exceeds ``max_message_size``.
             QueueFull: The queue has no room for it (see `can_send`).
         """
-        size, messages = len(message), self._messages
+        size, queued = len(message), self._messages.count
         if size > self._max_size:
             most = self._max_size
             raise MessageTooLarge(f"a message of {size} bytes on channel {self._channel}, which takes up to {most}")
-        if len(messages) >= self._max_messages or self.queued_bytes + size > self._max_bytes:
-            raise QueueFull(f"channel {self._channel} has {len(messages)} messages, {self.queued_bytes} bytes to send")
+        if queued >= self._max_messages or self.queued_bytes + size > self._max_bytes:
+            raise QueueFull(f"channel {self._channel} has {queued} messages, {self.queued_bytes} bytes to send")
         id_ = self._next
         self._next = id_ + 1
-        messages[id_] = message if size <= LARGEST_WHOLE else _Large(message)
+        self._messages.append(message if size <= LARGEST_WHOLE else _Large(message))
         self.queued_bytes += size
         if expires is not None:
-            if len(self._expiries) > 2 * len(messages) + 16:  # most are acked long ago
-                self._expiries = sorted(expiry for expiry in self._expiries if expiry[1] in messages)
+            if len(self._expiries) > 2 * queued + 16:  # most are acked long ago
+                self._expiries = sorted(
+                    expiry for expiry in self._expiries if self._messages.get(expiry[1]) is not None
+                )
             heappush(self._expiries, (expires, id_))
 
     # --8<-- [end:send]
@@ -154,7 +156,10 @@ class ReliableSender:
     def next_expiry(self) -> float:
         """When `expire` has something to do; infinity if nothing expires."""
         expiries = self._expiries
-        while expiries and isinstance(self._messages.get(expiries[0][1], _GONE), Skip):
+        while expiries:
+            message = self._messages.get(expiries[0][1])
+            if message is not None and not isinstance(message, Skip):
+                break
             heappop(expiries)
         return expiries[0][0] if expiries else inf
 
@@ -162,10 +167,9 @@ class ReliableSender:
         """Give up what has expired (rule 6)."""
         while self.next_expiry() <= now:
             id_ = heappop(self._expiries)[1]
-            message = self._messages[id_]
-            size = _size(message)
+            size = _size(self._messages.get(id_))
             was_sent = id_ < self._fresh
-            self._messages[id_] = Skip(self._channel, id_, size if was_sent else 0)
+            self._messages.replace(id_, Skip(self._channel, id_, size if was_sent else 0))
             if was_sent:
                 heappush(self._due, id_)
             self.queued_bytes -= size
@@ -177,10 +181,10 @@ class ReliableSender:
 
     def _first_due(self) -> int | None:
         """The id to send next (rule 1), if there is one that may be sent (rule 3)."""
-        due, messages = self._due, self._messages
+        due = self._due
         while due:
             id_ = due[0]
-            message = messages.get(id_)
+            message = self._messages.get(id_)
             if message is not None and not (isinstance(message, _Large) and not message.parts.todo):
                 return id_
             heappop(due)
@@ -191,7 +195,7 @@ class ReliableSender:
 
     def _may_begin(self, id_: int) -> bool:
         """Whether there is credit for a message that was never sent."""
-        return id_ < self._limit and self._position + _size(self._messages[id_]) <= self._position_limit
+        return id_ < self._limit and self._position + _size(self._messages.get(id_)) <= self._position_limit
 
     # --8<-- [start:fill]
     def fill(self, packet: PacketBuilder, budget: int) -> None:
@@ -201,26 +205,27 @@ class ReliableSender:
             id_ = self._first_due()
             if id_ is None:
                 return
-            message = self._messages[id_]
+            message, fits = self._messages.get(id_), False
             if isinstance(message, bytes):
                 fits = self._fill_fresh(packet, enough) if id_ == self._fresh else self._fill_again(packet, id_, enough)
             elif isinstance(message, Skip):
                 fits = packet.add(message.encode(), (self, SKIP, id_, 1))
                 if fits:
                     self._begun(id_, 0)
-            else:
+            elif isinstance(message, _Large):
                 fits = self._fill_slice(packet, id_, message)
             if not fits:
                 return
 
     def _fill_fresh(self, packet: PacketBuilder, enough: int) -> bool:
         """A run of messages that never were in a packet; whether what comes next may fit, too."""
-        first, messages = self._fresh, self._messages
+        first, messages = self._fresh, self._messages.things
         room, credit = packet.room - RUN_HEADER, self._position_limit - self._position
         parts: list[bytes] = []
         fits = True
-        for id_ in range(first, min(first + MAX_RUN, self._next, self._limit)):
-            message = messages[id_]
+        start = first - self._messages.base
+        for at in range(start, start + min(MAX_RUN, min(self._next, self._limit) - first)):
+            message = messages[at]
             if not isinstance(message, bytes) or room <= enough - RUN_HEADER:
                 break
             size = len(message)
@@ -230,7 +235,8 @@ class ReliableSender:
                 break
             room = left
             credit -= size
-            parts += (SHORT[size] if size < 0x80 else write_varint(size), message)
+            parts.append(SHORT[size] if size < 0x80 else write_varint(size))
+            parts.append(message)
         self._fresh += len(parts) // 2
         self._position = self._position_limit - credit
         self._add_run(packet, first, parts, room)
@@ -238,12 +244,12 @@ class ReliableSender:
 
     def _fill_again(self, packet: PacketBuilder, first: int, enough: int) -> bool:
         """A run of messages that are due again; whether there is one."""
-        messages, due = self._messages, self._due
+        due = self._due
         room = packet.room - RUN_HEADER
         parts: list[bytes] = []
         id_ = first
         while id_ - first < MAX_RUN and due and due[0] == id_ and room > enough - RUN_HEADER:
-            message = messages.get(id_)
+            message = self._messages.get(id_)
             if not isinstance(message, bytes):
                 break
             length = write_varint(len(message))
@@ -292,17 +298,16 @@ class ReliableSender:
     # --8<-- [start:acked]
     def on_acked(self, _what: int, first: int, count: int, /) -> None:
         """The peer has messages (rule 2)."""
-        messages, freed = self._messages, 0
-        for id_ in range(first, first + count):
-            message = messages.pop(id_, None)
+        for message in self._messages.pop_run(first, count):
             if isinstance(message, bytes):
-                freed += len(message)
-        self.queued_bytes -= freed
+                self.queued_bytes -= len(message)
+            elif isinstance(message, _Large):
+                self.queued_bytes -= len(message.data)
 
     def on_lost(self, _what: int, first: int, count: int, /) -> None:
         """The peer may not have them: send them again, unless it has them by another packet (rule 1)."""
         for id_ in range(first, first + count):
-            if id_ in self._messages:
+            if self._messages.get(id_) is not None:
                 heappush(self._due, id_)
 
     # --8<-- [end:acked]
@@ -313,8 +318,7 @@ class ReliableSender:
         if isinstance(message, _Large):
             message.parts.on_acked(first, count)
             if not message.parts.open:
-                del self._messages[id_]
-                self.queued_bytes -= len(message.data)
+                self.on_acked(SLICE, id_, 1)
 
     def on_part_lost(self, id_: int, first: int, count: int) -> None:
         """The peer may not have it."""

@@ -32,25 +32,32 @@ def excesses(connection: Any, channels: Sequence[ChannelConfig]) -> list[str]:
 
 def _sizes(connection: Any, channels: Sequence[ChannelConfig]) -> Iterator[tuple[str, float, float]]:
     messages, recovery = connection._messages, connection._exchange.recovery
-    for channel, sender in messages.senders.items():
+    for channel, sender in enumerate(messages.senders):
+        if sender is None:
+            continue
         config = channels[channel]
         yield f"queued_messages of channel {channel}", sender.queued_messages, config.queue_messages
         yield f"queued_bytes of channel {channel}", sender.queued_bytes, config.queue_bytes
         if isinstance(sender, ReliableSender):
-            kept = sender._messages
+            kept = [message for message in sender._messages.things if message is not None]
             yield f"messages kept by channel {channel}", len(kept), sender.queued_messages
-            yield f"bytes kept by channel {channel}", sum(map(_bytes, kept.values())), sender.queued_bytes
+            yield f"bytes kept by channel {channel}", sum(map(_bytes, kept)), sender.queued_bytes
+            span = config.queue_messages + config.window_messages
+            yield f"messages and gaps of channel {channel}", len(sender._messages.things), 2 * span
             yield f"expiries of channel {channel}", len(sender._expiries), 2 * config.queue_messages + 17
-    for channel, receiver in messages.receivers.items():
+    for channel, receiver in enumerate(messages.receivers):
+        if receiver is None:
+            continue
         config = channels[channel]
         yield f"unread messages of channel {channel}", receiver.unread_messages, config.window_messages
         yield f"held_bytes of channel {channel}", receiver.held_bytes, config.window_bytes
-        yield f"bytes ready on channel {channel}", sum(map(len, receiver._ready)), receiver.held_bytes
+        yield f"bytes ready on channel {channel}", sum(map(len, _ready(receiver))), receiver.held_bytes
         incomplete = config.window_messages if config.delivery.reliable else config.window_bytes // LARGEST_WHOLE
         yield f"incomplete messages of channel {channel}", len(receiver._assemblies), incomplete
         if isinstance(receiver, ReliableReceiver):
             yield f"ids remembered by channel {channel}", len(receiver._waiting), config.window_messages
     yield "packets under way", len(recovery._outstanding), SENT_MEMORY
+    yield "packets under way and gaps", len(recovery._outstanding.things), 2 * SENT_MEMORY
     yield "packets remembered as lost", len(recovery._lost), REMEMBERED
     yield "events", len(connection._news._events), EVENTS
     yield "blocks watched", len(connection._news._blocks), 2 * MAX_BLOCKS + MAX_SETTLING
@@ -64,6 +71,10 @@ def _sizes(connection: Any, channels: Sequence[ChannelConfig]) -> Iterator[tuple
         yield "blocks announced", len(messages._incoming._announced), MAX_BLOCKS
         kept = sum(len(part) for block in messages._incoming.blocks.values() for part in block._parts.values())
         yield "bytes of incoming blocks", kept, DEFAULT_MEMORY
+
+
+def _ready(receiver: Any) -> list[bytes]:
+    return [*receiver._ready, *(receiver._reading if isinstance(receiver, ReliableReceiver) else ())]
 
 
 def _bytes(message: Any) -> int:

@@ -190,7 +190,7 @@ def test_ids_wrap() -> None:
     pipe = ends(window_messages=8)
     sender, receiver = pipe.a.sender(0), pipe.b.receiver(0)
     start = ID_MASK - 3
-    sender._next = sender._fresh = receiver._base = receiver._passed = start
+    sender._next = sender._fresh = sender._messages.base = receiver._base = receiver._passed = start
     sender._limit = receiver._given = start + 8
     sender._position = receiver._position = receiver._read_position = (1 << 32) - 50
     sender._position_limit = (1 << 32) - 50 + (1 << 20)
