@@ -8,8 +8,7 @@ each, or one call for several datagrams without this (sendmmsg), gain little.
 
 Rules:
 
-1. A super-packet has one peer, and its datagrams one size; only the last may be shorter. It has at most 64 datagrams, and
-   fits in what UDP can carry.
+1. A super-packet has one peer, and what `sleepy.udp.nodes.super_packets` allows; at most 64 datagrams.
 2. Where the system knows no offload, or once it has refused (some network cards cannot compute the checksums: ``EIO``; the
    way has become narrower: ``EINVAL``), datagrams go one by one. Nobody hears of it.
 3. Reading goes on until nothing is left, or so much was read that others should have their turn.
@@ -31,17 +30,17 @@ import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
 from sleepy.udp.address import Address
+from sleepy.udp.nodes.super_packets import batches, cut
 
 SOL_UDP: Final = 17
 UDP_SEGMENT: Final = 103
 UDP_GRO: Final = 104
 MAX_SEGMENTS: Final = 64
-MAX_SUPER_PACKET: Final = 65_507  # bytes that IPv4 and UDP leave of 65,535
 READS_PER_TURN: Final = 256  # datagrams (rule 3)
 BUFFER_SIZE: Final = 4 << 20  # bytes asked of the system for each direction, or what it grants
 
@@ -246,8 +245,7 @@ class BatchSocket:
                 counters.last_error = error
                 continue
             counters.calls += 1
-            one = _segment_size(notes) or size or 1
-            datagrams = [bytes(buffer[start : min(start + one, size)]) for start in range(0, size, one)]
+            datagrams = cut(bytes(buffer[:size]), _segment_size(notes))
             counters.received += len(datagrams)
             self._receive(datagrams, normal_address(address))
             if counters.received >= enough or self._socket.fileno() < 0:  # or whoever received them has closed us
@@ -324,24 +322,6 @@ class TransportSocket(asyncio.DatagramProtocol):
         """There is room again."""
         self._blocked = False
         self._on_room()
-
-
-def batches(datagrams: Sequence[bytes], most: int) -> Iterator[Sequence[bytes]]:
-    """Cut datagrams into what can go with one call each, at most ``most`` of them (rule 1)."""
-    start, count = 0, len(datagrams)
-    while start < count:
-        size = total = len(datagrams[start])
-        end = start + 1
-        while end < count and end - start < most:
-            next_size = len(datagrams[end])
-            total += next_size
-            if next_size > size or total > MAX_SUPER_PACKET:
-                break
-            end += 1
-            if next_size < size:
-                break
-        yield datagrams[start:end]
-        start = end
 
 
 def normal_address(address: tuple[Any, ...]) -> Address:

@@ -9,12 +9,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis.strategies import integers, lists
 
 from sleepy import sim
 from sleepy.udp.nodes import batch
-from sleepy.udp.nodes.batch import BatchSocket, TransportSocket, batches, normal_address, open_socket
+from sleepy.udp.nodes.batch import BatchSocket, TransportSocket, normal_address, open_socket
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="segmentation offload is Linux's")
 
@@ -88,29 +86,6 @@ def over(sock: socket.socket, receive: Any = lambda *_: None, on_room: Any = lam
 
 def numbered(count: int, size: int = 100) -> list[bytes]:
     return [number.to_bytes(4, "big").ljust(size, b".") for number in range(count)]
-
-
-# --- rule 1: what may go together -------------------------------------------------------------------------------------
-
-
-@given(lists(integers(1, 2000), max_size=200), integers(1, 64))
-def test_a_batch_is_of_one_size_but_for_its_end(sizes: list[int], most: int) -> None:
-    """Rule 1, and nothing is left out, repeated or moved."""
-    datagrams = [bytes(size) for size in sizes]
-    cut = list(batches(datagrams, most))
-    assert [datagram for part in cut for datagram in part] == datagrams
-    for part in cut:
-        first, *rest = [len(datagram) for datagram in part]
-        assert 1 + len(rest) <= most
-        assert sum(map(len, part)) <= batch.MAX_SUPER_PACKET
-        assert all(size == first for size in rest[:-1])
-        assert all(size <= first for size in rest[-1:])
-
-
-def test_a_batch_is_no_smaller_than_it_must_be() -> None:
-    """Rule 1: 100 equal datagrams and a shorter one are two super-packets, and 64 KiB is not reached."""
-    assert [len(part) for part in batches([*numbered(100), b"end"], 64)] == [64, 37]
-    assert [len(part) for part in batches(numbered(60, 1200), 64)] == [54, 6]
 
 
 # --- rules 2 and 3: over the loopback ---------------------------------------------------------------------------------
