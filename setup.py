@@ -18,7 +18,7 @@ TCP = {  # by folder
     "http/": "framing http1 http1_reader messages redirects",
 }
 UDP = {
-    "": "sequence header statistics acks bare_acks reassembly endpoint",
+    "": "sequence header statistics acks bare_acks reassembly endpoint numbered",
     "path/": "ack_policy pacing path_mtu path_validation recovery round_trip",
     "delivery/": "block_memory blocks chunk_reader chunks incoming_blocks messages payload ranges scheduler"
     " send_buffer slices",
@@ -26,7 +26,7 @@ UDP = {
     "path/congestion/": "bbr delivery_rate",
     "security/": "protection replay",
     "connections/": "connection dialogue ending greeting liveness news packet_exchange plain preface",
-    "nodes/": "plain_switchboard secure_switchboard switchboard wakeups",
+    "nodes/": "peer plain_switchboard secure_switchboard super_packets switchboard wakeups",
 }
 HOT = [
     f"sleepy/{half}/{folder}{name}.py"
