@@ -8,6 +8,7 @@ from sleepy.udp.connections.connection_config import ConnectionConfig
 from sleepy.udp.connections.packet_exchange import ANSWER_AFTER, SENT_MEMORY, PacketExchange, Tokens
 from sleepy.udp.connections.plain import PlainPackets
 from sleepy.udp.delivery.chunks import PAD, PING
+from sleepy.udp.path.congestion.control import Ack
 from sleepy.udp.path.congestion.new_reno import NewReno
 
 
@@ -24,8 +25,8 @@ class Wide(NewReno):
 
 
 class Ends:
-    def __init__(self, **options: object) -> None:
-        config = ConnectionConfig(congestion=Wide, random_bytes=Random(1).randbytes, **options)  # type: ignore[arg-type]
+    def __init__(self, congestion: type[NewReno] = Wide, **options: object) -> None:
+        config = ConnectionConfig(congestion=congestion, random_bytes=Random(1).randbytes, **options)  # type: ignore[arg-type]
         self.acked: list[Tokens] = []
         self.lost: list[Tokens] = []
         self.a, self.b = (
@@ -107,6 +108,49 @@ def test_no_more_is_under_way_than_is_remembered() -> None:
         ends.a.receive(ends.b.send_ack(0.0), 0.1)
     assert sorted(tokens[0][1] for tokens in ends.acked) == list(range(SENT_MEMORY))
     assert ends.a.may_send(0.1)
+
+
+@pytest.mark.parametrize("idle", [True, False])
+def test_a_time_with_too_little_to_send_is_recognised(idle: bool) -> None:
+    """The controller hears it with the acks of what was sent then."""
+    acks: list[Ack] = []
+
+    class Listening(Wide):
+        def on_acked(self, ack: Ack) -> None:
+            acks.append(ack)
+
+    ends = Ends(Listening)
+    if idle:
+        ends.a.on_idle()
+    ends.b.receive(ends.a.send(bytes([PING]), token(0), 0.0), 0.0)
+    ends.a.receive(ends.b.send_ack(0.0), 0.1)
+    assert [ack.app_limited for ack in acks] == [idle]
+
+
+def test_the_window_is_heeded_and_a_probe_goes_above_it() -> None:
+    ends = Ends(NewReno)
+    now, sent = 0.0, 0
+    while ends.a.next_send() < float("inf"):
+        now = max(now, ends.a.next_send())
+        ends.a.send(bytes(1000), token(sent), now)
+        sent += 1
+    window = ends.a.recovery.controller.window
+    assert window - 1200 < ends.a.recovery.in_flight <= window
+    assert not ends.a.may_send(1e9)
+    assert ends.a.on_timeout(ends.a.next_timeout())
+    assert ends.a.may_send(1e9)
+
+
+def test_an_ack_of_nothing_but_acks_tells_what_was_lost_before() -> None:
+    """Packets that want no ack are numbered, too: three of them behind a lost one show its loss."""
+    ends = Ends()
+    ends.a.send(bytes([PING]), token(7), 0.0)
+    for _ in range(3):
+        ends.b.receive(ends.a.send_ack(0.0), 0.0)
+    ends.a.receive(ends.b.send(bytes([PING]), token(0), 0.0), 0.1)
+    ends.a.on_timeout(ends.a.next_timeout())
+    assert ends.lost == [token(7)]
+    assert ends.a.recovery.probes == 0
 
 
 def test_the_first_packets_fit_any_path_and_none_exceeds_what_the_peer_takes() -> None:

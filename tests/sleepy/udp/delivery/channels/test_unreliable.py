@@ -31,6 +31,14 @@ def test_an_unread_unreliable_channel_drops_the_oldest() -> None:
     assert read_all(pipe.b) == [b"\x02", b"\x03", b"\x04"]
 
 
+def test_a_part_of_an_overtaken_message_is_not_kept() -> None:
+    """Rule 3: nobody would ever read it."""
+    receiver = UnreliableReceiver(0, ChannelConfig(Delivery.UNRELIABLE_SEQUENCED, max_message_size=4000))
+    receiver.on_run(Run(0, 5, [b"newest"]))
+    receiver.on_slice(Slice(0, 4, 4000, 0, bytes(32)))
+    assert receiver.held_bytes == len(b"newest")
+
+
 def test_incomplete_messages_make_room() -> None:
     """Rule 1: of large messages whose rest never comes, no more is kept than the window has."""
     receiver = UnreliableReceiver(0, ChannelConfig(Delivery.UNRELIABLE, max_message_size=4000, window_bytes=9000))
