@@ -13,6 +13,7 @@ from sleepy.sim import Link
 from sleepy.udp.connections.connection import Connection
 from sleepy.udp.connections.connection_config import ConnectionConfig
 from sleepy.udp.connections.connection_errors import (
+    CHANNEL_MISMATCH,
     ChannelMismatch,
     ClosedByPeer,
     ClosedLocally,
@@ -266,6 +267,9 @@ def test_different_channels_end_a_plain_connection_on_both_sides() -> None:
     world.run(10)
     assert isinstance(world.a.error, ChannelMismatch)
     assert isinstance(world.b.error, ChannelMismatch)
+    for side in (world.a, world.b):
+        said = Close(CHANNEL_MISMATCH, str(side.error)).encode()
+        assert any(said in datagram for _, _, datagram in side.sent)
     assert world.a.connection.finished
     assert world.b.connection.finished
 
