@@ -15,7 +15,7 @@ from setuptools import Extension, setup
 TCP = {  # by folder
     "": "client client_connection connection deadlines exchange host_client latency metrics peer_client pipeline"
     " pipeline_client pool",
-    "http/": "framing http1 http1_reader messages redirects",
+    "http/": "control framing http1 http1_reader messages redirects",
 }
 UDP = {
     "": "sequence header statistics acks bare_acks reassembly endpoint numbered",

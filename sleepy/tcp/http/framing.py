@@ -18,9 +18,10 @@ given need not be kept, so that a body can be streamed.
 """
 
 import re
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sleepy.tcp.errors import BodyTooLarge, RemoteProtocolError
+from sleepy.tcp.http.control import Control
 from sleepy.tcp.http.messages import TOKEN, VALUE
 
 _MAX_CHUNK_LINE = 4096  # bytes of one chunk's size and extensions
@@ -58,22 +59,14 @@ class BodyDecoder(Protocol):
         ...
 
 
-class Fields(NamedTuple):
-    """The two fields that speak of length: the values of each line of that name."""
-
-    content_length: list[str]
-    transfer_encoding: list[str]
-
-
 # --8<-- [start:framing]
-def decoder_for(fields: Fields, *, is_request: bool, bodiless: bool, http10: bool, limit: int | None) -> BodyDecoder:
+def decoder_for(control: Control, *, is_request: bool, bodiless: bool, limit: int | None) -> BodyDecoder:
     """Choose by the rules above.
 
     Args:
-        fields: What the head says about length.
+        control: What the head says.
         is_request: Whose side rule 4 takes.
         bodiless: Whether rule 1 applies.
-        http10: Whether the message is of HTTP/1.0.
         limit: The longest body allowed, in bytes; None for any.
 
     Raises:
@@ -82,19 +75,21 @@ def decoder_for(fields: Fields, *, is_request: bool, bodiless: bool, http10: boo
     """
     if bodiless:
         return LengthDecoder(0)
-    if fields.transfer_encoding:
-        if fields.content_length or http10:
+    if control.transfer_encoding:
+        if control.content_length or control.http10:
             raise RemoteProtocolError("Transfer-Encoding beside Content-Length or in HTTP/1.0: the end is in doubt")
-        if [coding.strip(" \t").lower() for coding in fields.transfer_encoding] != ["chunked"]:
-            raise RemoteProtocolError(f"the transfer coding {fields.transfer_encoding} is not known", status=501)
+        if [coding.strip(b" \t").lower() for coding in control.transfer_encoding] != [b"chunked"]:
+            raise RemoteProtocolError(f"the transfer coding {control.transfer_encoding} is not known", status=501)
         return ChunkedDecoder(limit)
-    if fields.content_length:
-        lengths = {value.strip(" \t") for value in fields.content_length}
-        length = lengths.pop()
-        if lengths or not (length.isascii() and length.isdigit() and len(length) < 20):
-            raise RemoteProtocolError(f"{fields.content_length} is not a length")
-        _check(int(length), limit)
-        return LengthDecoder(int(length))
+    if control.content_length:
+        told = control.content_length
+        length = told[0].strip(b" \t")
+        agree = len(told) == 1 or {value.strip(b" \t") for value in told} == {length}
+        if not (agree and length.isdigit() and len(length) < 20):
+            raise RemoteProtocolError(f"{told} is not a length")
+        size = int(length)
+        _check(size, limit)
+        return LengthDecoder(size)
     return LengthDecoder(0) if is_request else UntilCloseDecoder(limit)
 
 

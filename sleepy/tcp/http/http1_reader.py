@@ -18,24 +18,21 @@ twentieth of reading it.
 """
 
 import re
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from sleepy.tcp.codec import Sink, Stream
 from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from sleepy.tcp.http.content_coding import ContentDecoder, DecodedBody, DecodedStream, codings_of
-from sleepy.tcp.http.framing import BodyDecoder, Fields, LengthDecoder, decoder_for
+from sleepy.tcp.http.control import Control
+from sleepy.tcp.http.framing import BodyDecoder, LengthDecoder, decoder_for
 from sleepy.tcp.http.messages import TOKEN, VALUE, Headers, Request, Response
 
 _FIELDS = f"(?:{TOKEN}:{VALUE}\r\n)*+"
-_RESPONSE = re.compile(f"HTTP/1\\.([01]) ([1-5][0-9][0-9])(?: ({VALUE}))?\r\n({_FIELDS})".encode("latin-1"))
-_REQUEST = re.compile(f"({TOKEN}) ([\x21\x22\x24-\x7e]++) HTTP/1\\.([01])\r\n({_FIELDS})".encode("latin-1"))
+_RESPONSE = re.compile(f"HTTP/1\\.([01]) ([1-5][0-9][0-9])(?: ({VALUE}))?\r\n({_FIELDS})\r\n".encode("latin-1"))
+_REQUEST = re.compile(f"({TOKEN}) ([\x21\x22\x24-\x7e]++) HTTP/1\\.([01])\r\n({_FIELDS})\r\n".encode("latin-1"))
 _OTHER_VERSION = re.compile(rb"[^ \r\n]++ [^ \r\n]++ HTTP/(?!1\.[01])[0-9]\.[0-9]\r\n")
-# The fields that decide about the connection, wherever they stand in the block.
-_CONTROL = re.compile(
-    rb"^(content-length|transfer-encoding|connection|host|expect):([^\r]*)", re.IGNORECASE | re.MULTILINE
-)
 _MAX_INTERIM = 100  # answers with status 1xx before the real one
 _MAX_KNOWN = 4096  # bytes of a head that is kept (rule 4)
 
@@ -196,23 +193,22 @@ class _Reader(Generic[M]):
             self._known = _Known(head, decoder.length, message)
 
     def _take_head(self, grammar: re.Pattern[bytes]) -> tuple[bytes, ...] | None:
-        """Remove a head from the buffer and give it, with the groups of its match; None if it is not all there."""
-        end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3)) + 2
-        least = len(self._buffer) - 1 if end < 2 else end  # if it is not all there, "\n\r\n" may be missing
-        if least > self._max_header_size:
+        """Remove a head from the buffer and give it, and its groups in the grammar; None if it is not all there."""
+        end = self._buffer.find(b"\r\n\r\n", max(0, self._scanned - 3)) + 4
+        least = len(self._buffer) + 1 if end < 4 else end  # if it is not all there, "\n\r\n" may be missing
+        if least - 2 > self._max_header_size:
             raise RemoteProtocolError(f"a head of more than {self._max_header_size} bytes", status=431)
-        if end < 2:
+        if end < 4:
             self._scanned = len(self._buffer)
             return None
         match = grammar.fullmatch(self._buffer, 0, end)
         if match is None:
             status = 505 if _OTHER_VERSION.match(self._buffer) else 400
             raise RemoteProtocolError(f"{bytes(self._buffer[:80])!r} is not the head of a message", status=status)
-        groups = tuple(bytes(group or b"") for group in match.groups())
-        head = bytes(self._buffer[: end + 2])
-        del self._buffer[: end + 2]
+        head = (match[0], *match.groups(b""))
+        del self._buffer[:end]
         self._scanned = 0
-        return head, *groups
+        return head
 
 
 class _Asked(NamedTuple):
@@ -280,13 +276,11 @@ class ResponseReader(_Reader[Response]):
         else:
             return None
         self._interim = 0
-        control = _Control(block, http10=version == b"0")
+        control = Control(block, http10=version == b"0")
         response = Response(int(status), b"", Headers.received(block), reason.decode("latin-1"))
         response.keep_alive = self.keep_alive = control.keep_alive
         bodiless = asked.head_only or response.status in {204, 304}
-        decoder = decoder_for(
-            control.fields, is_request=False, bodiless=bodiless, http10=control.http10, limit=self._max_body_size
-        )
+        decoder = decoder_for(control, is_request=False, bodiless=bodiless, limit=self._max_body_size)
         response.stream = asked.sink
         if control.http10:
             response.version = "HTTP/1.0"
@@ -369,10 +363,10 @@ class RequestReader(_Reader[Request]):
         url = target.decode("ascii")
         if method == b"CONNECT":
             raise RemoteProtocolError("CONNECT asks for a tunnel, and this is no proxy", status=501)
-        control = _Control(block, http10=version == b"0")
+        control = Control(block, http10=version == b"0")
         if control.hosts != 1 and not (control.http10 and control.hosts == 0):
             raise RemoteProtocolError(f"{control.hosts} Host fields instead of one")  # RFC 9112, section 3.2
-        if not control.http10 and not control.expectations <= {"100-continue"}:  # RFC 9110, section 10.1.1
+        if not control.http10 and not control.expectations <= {b"100-continue"}:  # RFC 9110, section 10.1.1
             raise RemoteProtocolError(f"what the request expects is not known: {control.expectations}", status=417)
         try:
             request = Request.received(method.decode("ascii"), url, Headers.received(block))
@@ -380,9 +374,7 @@ class RequestReader(_Reader[Request]):
             raise RemoteProtocolError(f"the target {url[:80]!r} is none: {error}") from None
         request.version = "HTTP/1.0" if control.http10 else "HTTP/1.1"
         request.keep_alive = self.keep_alive = control.keep_alive
-        decoder = decoder_for(
-            control.fields, is_request=True, bodiless=False, http10=control.http10, limit=self._max_body_size
-        )
+        decoder = decoder_for(control, is_request=True, bodiless=False, limit=self._max_body_size)
         if not decoder.whole and self._begun is not None:
             stream = self._begun(request)
             if stream is not None:
@@ -394,27 +386,3 @@ class RequestReader(_Reader[Request]):
 
     def _repeat(self, known: Request, body: bytes, more: bool) -> Request:  # noqa: ARG002 -- requests come as they like
         return Request.received(known.method, known.url, known.headers, body)
-
-
-class _Control:
-    """What a head says about its connection and its body."""
-
-    __slots__ = ("expectations", "fields", "hosts", "http10", "keep_alive")
-
-    def __init__(self, block: bytes, *, http10: bool) -> None:
-        found: defaultdict[bytes, list[str]] = defaultdict(list)
-        for name, value in _CONTROL.findall(block):
-            found[name.lower()].append(value.decode("latin-1"))
-        self.fields = Fields(found[b"content-length"], found[b"transfer-encoding"])
-        self.hosts = len(found[b"host"])
-        self.expectations = _members(found[b"expect"])
-        self.http10 = http10
-        options = _members(found[b"connection"])
-        # RFC 9112, section 9.3: HTTP/1.1 persists unless told otherwise, HTTP/1.0 only when told.
-        self.keep_alive = "close" not in options and (not http10 or "keep-alive" in options)
-
-
-def _members(values: list[str]) -> set[str]:
-    """The members of a list that may be spread over several lines, in lower case (RFC 9110, section 5.6.1)."""
-    members = (member.strip(" \t").lower() for value in values for member in value.split(","))
-    return {member for member in members if member}

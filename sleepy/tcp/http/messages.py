@@ -45,10 +45,14 @@ class Headers:
     """
 
     __slots__ = ("_lines", "raw")
+    _lines: tuple[tuple[str, str], ...] | None
 
     def __init__(self, lines: HeaderLines = ()) -> None:
+        if not lines:
+            self._lines, self.raw = (), b""
+            return
         pairs = tuple(lines.items() if isinstance(lines, Mapping) else lines)
-        self._lines: tuple[tuple[str, str], ...] | None = pairs
+        self._lines = pairs
         for name, value in pairs:
             if not (_TOKEN.fullmatch(name) and _VALUE.fullmatch(value)):
                 raise LocalProtocolError(f"the field {name!r}: {value!r} has characters that may not be sent")

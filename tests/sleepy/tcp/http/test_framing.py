@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from sleepy.tcp.errors import BodyTooLarge, RemoteProtocolError
 from sleepy.tcp.http import framing
-from sleepy.tcp.http.framing import BodyDecoder, ChunkedDecoder, Fields, LengthDecoder, UntilCloseDecoder, decoder_for
+from sleepy.tcp.http.control import Control
+from sleepy.tcp.http.framing import BodyDecoder, ChunkedDecoder, LengthDecoder, UntilCloseDecoder, decoder_for
 
 
 def choose(
@@ -19,8 +20,10 @@ def choose(
     limit: int | None = None,
 ) -> BodyDecoder:
     """`decoder_for` with what is usual."""
-    fields = Fields(content_length or [], transfer_encoding or [])
-    return decoder_for(fields, is_request=is_request, bodiless=bodiless, http10=http10, limit=limit)
+    lines = [("Content-Length", value) for value in content_length or []]
+    lines += [("Transfer-Encoding", value) for value in transfer_encoding or []]
+    block = "".join(f"{name}:{value}\r\n" for name, value in lines).encode("latin-1")
+    return decoder_for(Control(block, http10=http10), is_request=is_request, bodiless=bodiless, limit=limit)
 
 
 def pour(decoder: BodyDecoder, *pieces: bytes) -> tuple[bytes | None, bytes]:
