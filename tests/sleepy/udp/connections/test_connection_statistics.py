@@ -64,6 +64,7 @@ def test_loss_is_the_share_that_the_link_loses() -> None:
     lost = world._links[world.a].lost["loss"]
     assert figures.spurious_losses > 20
     assert figures.packets_lost - figures.spurious_losses == pytest.approx(lost, rel=0.1)
+    assert figures.packets_acked == pytest.approx(figures.packets_sent - lost, rel=0.02)
     assert figures.loss == pytest.approx(lost / figures.packets_sent, rel=0.1)
     assert figures.loss == pytest.approx(0.1, abs=0.03)
 

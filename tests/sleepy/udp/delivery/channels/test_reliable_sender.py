@@ -4,6 +4,7 @@ import pytest
 
 from sleepy.udp.delivery.channels.config import ChannelConfig, MessageTooLarge, QueueFull
 from sleepy.udp.delivery.channels.reliable_sender import ReliableSender
+from sleepy.udp.delivery.channels.unreliable import UnreliableSender
 from sleepy.udp.delivery.chunk_reader import read_chunks
 from sleepy.udp.delivery.chunks import Chunk, Credit, ProtocolError, Run, Skip
 from sleepy.udp.delivery.payload import PacketBuilder
@@ -110,6 +111,20 @@ def test_expiries_of_what_is_acked_do_not_pile_up() -> None:
         filled(sender)
         sender.on_acked(0, number, 1)
     assert len(sender._expiries) <= 20
+
+
+@pytest.mark.parametrize("kind", [ReliableSender, UnreliableSender])
+def test_the_queue_is_bounded_in_bytes(kind: type[ReliableSender | UnreliableSender]) -> None:
+    """However few the messages: what fits is taken to the last byte, one more is not, and `can_send` says the same."""
+    sender = kind(0, CONFIG)
+    for _ in range(4):
+        sender.send(bytes(2000))
+    assert not sender.can_send(1001)
+    with pytest.raises(QueueFull, match="8000 bytes"):
+        sender.send(bytes(1001))
+    assert sender.can_send(1000)
+    sender.send(bytes(1000))
+    assert sender.queued_bytes == CONFIG.queue_bytes
 
 
 def test_no_room_and_too_large() -> None:

@@ -31,6 +31,18 @@ def test_an_unread_unreliable_channel_drops_the_oldest() -> None:
     assert read_all(pipe.b) == [b"\x02", b"\x03", b"\x04"]
 
 
+def test_unread_messages_make_room() -> None:
+    """Rule 2: of those that nobody reads no more bytes are kept than the window has, the oldest go, one by one."""
+    receiver = UnreliableReceiver(0, ChannelConfig(Delivery.UNRELIABLE, max_message_size=4000, window_bytes=9000))
+    for number in range(20):
+        receiver.on_run(Run(0, number, [bytes([number]) * 2000]))
+        assert receiver.held_bytes == 2000 * min(number + 1, 4)
+    assert receiver.dropped == 16
+    receiver.on_slice(Slice(0, 20, 4000, 0, bytes(32)))
+    assert receiver.held_bytes == 8000
+    assert [receiver.read(), receiver.read(), receiver.read()] == [b"\x12" * 2000, b"\x13" * 2000, None]
+
+
 def test_a_part_of_an_overtaken_message_is_not_kept() -> None:
     """Rule 3: nobody would ever read it."""
     receiver = UnreliableReceiver(0, ChannelConfig(Delivery.UNRELIABLE_SEQUENCED, max_message_size=4000))
