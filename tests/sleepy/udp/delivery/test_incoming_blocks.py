@@ -37,6 +37,14 @@ def test_what_no_honest_sender_sends(chunks: list[BlockOpen | BlockData | BlockE
         incoming.receive(chunks[-1])
 
 
+def test_a_number_far_ahead_is_refused_before_anything_is_kept() -> None:
+    """Rule 6: all numbers up to it would have to be remembered as not seen; a million of them, or 2**60."""
+    incoming = IncomingBlocks()
+    with pytest.raises(ProtocolError, match="where the next would be 0"):
+        incoming.receive(BlockOpen(1_000_000, None, b""))
+    assert not incoming._unseen
+
+
 def test_overlapping_parts_are_kept_once() -> None:
     """Rule 2 of slices: a part may come again in other pieces."""
     incoming = IncomingBlocks()
