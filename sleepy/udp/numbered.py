@@ -95,7 +95,7 @@ class Numbered(Generic[T]):
                 left -= 1
         self.count = left
         if start <= self._gaps:
-            self._gaps = max(self._gaps, end)
+            self._gaps = end
             self._cut()
         return popped
 

@@ -37,6 +37,5 @@ def batches(datagrams: Sequence[bytes], most: int) -> list[Sequence[bytes]]:
 
 def cut(data: bytes, size: int) -> list[bytes]:
     """The datagrams in a super-packet, of ``size`` bytes each; 0: it is a single datagram. None if that is empty."""
-    if not 0 < size < len(data):
-        return [data] if data else []
-    return [data[start : start + size] for start in range(0, len(data), size)]
+    step = size or len(data) or 1
+    return [data[start : start + step] for start in range(0, len(data), step)]

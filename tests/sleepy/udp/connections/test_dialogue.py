@@ -52,7 +52,10 @@ def test_what_was_refused_is_waited_for() -> None:
 
 @pytest.mark.parametrize("channel", [-1, 1])
 def test_channels_that_do_not_exist(channel: int) -> None:
+    """Also if one that exists was used before."""
     dialogue = Dialogue([ChannelConfig()])
+    dialogue.send(b"x")
+    assert dialogue.read() is None
     for call in (dialogue.send, dialogue.can_send, dialogue.read, dialogue.unread):
         arguments = (
             (b"x", channel) if call == dialogue.send else (1, channel) if call == dialogue.can_send else (channel,)

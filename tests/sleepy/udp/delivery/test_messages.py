@@ -348,6 +348,7 @@ def test_ping_once() -> None:
         Skip(ORDERED, 8, 0).encode(),
         Skip(ORDERED, 0, 4001).encode(),
         Credit(ORDERED, 0, 0).encode(),  # we sent nothing
+        Credit(4, 0, 0).encode(),  # nor is there such a channel
         BlockStop(0, 0, "").encode(),
     ],
 )

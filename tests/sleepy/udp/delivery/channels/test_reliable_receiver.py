@@ -1,8 +1,10 @@
 """What reliable_receiver.py keeps and tells; test_messages.py proves the rest with both ends."""
 
+import pytest
+
 from sleepy.udp.delivery.channels.config import ChannelConfig, Delivery
 from sleepy.udp.delivery.channels.reliable_receiver import ReliableReceiver
-from sleepy.udp.delivery.chunks import CREDIT, Credit, Run, Skip, Slice
+from sleepy.udp.delivery.chunks import CREDIT, Credit, ProtocolError, Run, Skip, Slice
 from sleepy.udp.delivery.payload import PacketBuilder
 
 
@@ -58,6 +60,26 @@ def test_credit_at_half_a_window_and_again_if_lost() -> None:
     assert not receiver.has_data()
     receiver.on_lost(CREDIT, 0, 1)
     assert told(receiver) == Credit(0, 8, 6000).encode()
+
+
+def test_what_is_read_counts_and_what_is_ready_does_not() -> None:
+    """Rule 4: of four messages that came together two are read; the others still take room, and come in their order."""
+    receiver = receiver_of(Delivery.RELIABLE_ORDERED)
+    receiver.on_run(Run(0, 0, [b"1", b"2", b"3", b"4"]))
+    assert [receiver.read(), receiver.read()] == [b"1", b"2"]
+    assert receiver.unread_messages == 2
+    assert not receiver.has_data()
+    receiver.on_run(Run(0, 4, [b"5"]))
+    assert [receiver.read(), receiver.read(), receiver.read(), receiver.read()] == [b"3", b"4", b"5", None]
+    assert told(receiver) == Credit(0, 11, 4005).encode()
+
+
+def test_each_message_of_a_run_has_its_size() -> None:
+    """Two that are too large together are right; one that is too large is not, wherever it stands."""
+    receiver_of(Delivery.RELIABLE_ORDERED).on_run(Run(0, 0, [bytes(1500), bytes(1500)]))
+    for sizes in ([2001], [1, 2001], [2001, 1]):
+        with pytest.raises(ProtocolError, match="2001 bytes"):
+            receiver_of(Delivery.RELIABLE_ORDERED).on_run(Run(0, 0, [bytes(size) for size in sizes]))
 
 
 def test_a_skip_frees_what_had_come() -> None:
