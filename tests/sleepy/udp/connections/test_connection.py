@@ -25,6 +25,7 @@ from sleepy.udp.connections.connection_events import (
     AddressChanged,
     BlockChanged,
     BlockRoomAgain,
+    Closed,
     Established,
     Event,
     RoomAgain,
@@ -444,6 +445,33 @@ def test_a_probe_carries_what_may_be_lost() -> None:
     assert world.b.inbox[0] == [b"last"]
 
 
+def test_a_probe_carries_what_is_new_rather_than_what_is_under_way() -> None:
+    """RFC 9002, section 6.2.4: what is under way may have arrived."""
+    world = settled("plain", config=ConnectionConfig(congestion=NewReno))
+    world.set_link(DEAD)
+    world.send(world.a, *[b"%03d" % number * 300 for number in range(30)])
+    sent = len(world.a.sent)
+    world.run(10, until=lambda: len(world.a.sent) > sent)
+    fresh = next(number for number in range(30) if not any(b"%03d" % number in it for _, _, it in world.a.sent[:sent]))
+    assert 0 < fresh < 30, "the window is full"
+    assert b"%03d" % fresh in world.a.sent[sent][2]
+
+
+def test_a_question_that_is_lost_is_asked_again() -> None:
+    """Rule 2 of liveness: a ping holds nothing that could be sent again, so another is sent."""
+    config = ConnectionConfig(keep_alive=1.0, idle_timeout=30.0)
+    world = World(config=config, config_b=ConnectionConfig(keep_alive=15.0, idle_timeout=30.0))
+    world.run(1)
+    world.set_link(DEAD)
+    before = len(world.a.sent)
+    world.run(8)
+    assert len(world.a.sent) >= before + 4
+    world.set_link(Link(delay=0.01))
+    heard = len(world.b.sent)
+    world.run(12)
+    assert len(world.b.sent) > heard
+
+
 # ---- the end
 
 
@@ -542,6 +570,16 @@ def test_an_aborted_connection_says_nothing() -> None:
     assert isinstance(world.a.error, WentAway)
     world.a.connection.close(world.now)
     assert world.a.connection.finished
+
+
+def test_an_aborted_connection_hears_nothing() -> None:
+    """Not even a hello that was on its way."""
+    world = World(mode="plain")
+    world.run(0.005)
+    world.b.connection.abort(ClosedLocally("the dial was given up"))
+    world.run(10)
+    assert not world.b.connection.established
+    assert [type(event) for event in world.b.events] == [Closed]
 
 
 def test_codes_have_a_range() -> None:
