@@ -32,7 +32,7 @@ from sleepy.udp.connections.connection_events import (
 )
 from sleepy.udp.connections.ending import State
 from sleepy.udp.connections.plain import PlainPackets, beginning
-from sleepy.udp.connections.preface import write_response
+from sleepy.udp.connections.preface import write_challenge, write_response
 from sleepy.udp.delivery.blocks import BlockState, TooManyBlocks
 from sleepy.udp.delivery.channels.config import ChannelConfig, Delivery, QueueFull
 from sleepy.udp.delivery.chunks import Close, Run
@@ -514,6 +514,19 @@ def test_closing_ends_though_nobody_hears() -> None:
     assert 4 <= len(world.a.sent) - before <= 9
 
 
+def test_closing_takes_no_longer_on_a_path_that_is_long() -> None:
+    """Rule 4 of ending: four times what an ack may take, and for that at most two seconds count."""
+    world = settled(link=Link(delay=2.5), config=ConnectionConfig(idle_timeout=60.0))
+    world.send(world.a, b"hello")
+    world.run(30)
+    assert world.a.connection.statistics().rtt > 4
+    world.set_link(DEAD)
+    world.a.connection.close(world.now)
+    world.a.turn()
+    world.run(8.1)
+    assert world.a.connection.finished
+
+
 def test_both_may_close_at_once() -> None:
     world = settled()
     for side in (world.a, world.b):
@@ -712,6 +725,28 @@ def test_a_forwarded_packet_moves_nobody() -> None:
     assert world.b.connection.address == ALICE
     assert world.b.of(AddressChanged) == []
     assert len(world.a.inbox[0]) == 500
+
+
+def test_a_question_at_a_new_address_is_asked_again_in_time() -> None:
+    """Though nothing else happens: nobody hears anything any more, and B has nothing to say."""
+    world = settled()
+    world.a.address = ELSEWHERE
+    world.send(world.a, b"moved")
+    world.run(0.0101)
+    world.set_link(DEAD)
+    world.run(3)
+    assert sum(to == ELSEWHERE for _, to, _ in world.b.sent) >= 2
+
+
+def test_who_is_asked_answers_where_the_question_came_from() -> None:
+    """It may be the other side's new address, which is not proved yet."""
+    world = settled()
+    question = world.a.connection._exchange.send_unacked(write_challenge(b"12345678"), world.now)
+    world.b.receive(question, ELSEWHERE)
+    world.run(1)
+    sealed = [it for _, to, it in world.b.sent if to == ELSEWHERE]
+    opened = [world.a.connection._envelope.unprotect(datagram, world.now) for datagram in sealed]
+    assert any(payload is not None and payload.endswith(write_response(b"12345678")) for payload in opened)
 
 
 def test_an_answer_to_no_question_proves_nothing() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sleepy.udp.address import Address
 from sleepy.udp.nat.conversation import Conversation
 from sleepy.udp.nat.traversal_config import PeerAbsent, PeerRefused, TraversalConfig, TraversalError, TraversalTimeout
-from sleepy.udp.nat.traversal_wire import Code, Message, Probe, decode_probe, encode_probe, pack_address
+from sleepy.udp.nat.traversal_wire import Code, Kind, Message, Probe, decode_probe, encode_probe, pack_address
 from sleepy.udp.security.identity import Identity
 from sleepy.udp.security.sealing import Sealer
 
@@ -117,6 +117,15 @@ def test_the_only_relay_is_asked_to_the_end() -> None:
     assert {to for _, (to, _) in told} == {SERVER.public_key}
     run(conversation, 10.0)
     assert isinstance(conversation.outcome, TraversalTimeout)
+
+
+def test_a_forged_knock_is_no_way() -> None:
+    """Whoever knows the attempt's name, as the server does, cannot seal what the two peers seal."""
+    conversation = make()
+    conversation.on_agree([THERE], 0.0)
+    for size in (0, 16, 33, 60):
+        conversation.on_probe(bytes([Kind.PROBE]) + NAME + bytes(size), THERE)
+    assert conversation.outcome is None
 
 
 def test_a_relay_that_is_absent_is_passed_over() -> None:
