@@ -16,7 +16,7 @@ Rules:
    is 1200 bytes again, and the search begins anew. What was under way then, and is larger, says nothing new when it is lost.
 
 6. Below 1200 there is no smaller size to fall back to, so a path that carries less is of no use, whatever small packets
-   get through: who says nothing about it leaves its program waiting for ever. It is believed after losses in 12 rounds (what
+   get through: who says nothing about it leaves its program waiting for ever. It is believed after losses in 16 rounds (what
    was sent together may be lost together) with nothing acked in between that was about as large, or larger than what arrived
    before. How long that may go on is for the caller to say: a route may flap.
 
@@ -38,7 +38,7 @@ NEAR_ENOUGH: Final = 20
 MAX_PROBES: Final = 3
 RAISE_INTERVAL: Final = 600.0  # seconds
 BLACK_HOLE: Final = 6  # packets
-TOO_NARROW: Final = 12  # rounds; at 40 % loss all are lost by chance once in 60,000 times
+TOO_NARROW: Final = 16  # rounds; at 40 % loss all are lost by chance once in two million times
 
 
 class PathMtuSearch:

@@ -111,6 +111,7 @@ class NodesWorld:
         ledger, idle_timeout = self._ledger, self._config.idle_timeout
         long = [] if self.kind == "plain" else [idle_timeout / 2, idle_timeout * 1.5]
         seconds = random.choice([0.1, idle_timeout / 10, idle_timeout / 10, *long])
+        self._deaf |= kind in {"hang up", "restart"} and self._network.now < self._cut_until  # nobody hears the goodbye
         if kind == "cut":
             until = self._network.now + seconds
             self._network.cut(self._here, "bob", until=until)
