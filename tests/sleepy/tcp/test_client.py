@@ -5,9 +5,8 @@ import base64
 import inspect
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -196,6 +195,7 @@ async def test_a_url_without_a_host_says_what_is_missing(world: World, url: str)
 # Options
 
 
+@pytest.mark.skipif(not inspect.isfunction(HostClient.__init__), reason="compiled, it does not tell its parameters")
 def test_the_options_of_a_host_client_are_those_of_a_client() -> None:
     """What HostClient learns, Client must pass on."""
     parameters = inspect.signature(HostClient).parameters.values()
@@ -267,13 +267,20 @@ async def test_an_error_of_configure_fails_the_request_and_nothing_is_stored(wor
 # Rule 1: who is dropped
 
 
-@dataclass
-class Used:
-    """A HostClient, as far as the recycling knows one."""
+class Used(HostClient[Request, Response]):
+    """A HostClient that says of itself what the recycling asks for."""
 
-    conns_count: int = 0
-    pending_requests: int = 0
-    closed: bool = False
+    def __init__(self, conns: int = 0, pending: int = 0) -> None:
+        super().__init__("used:80")
+        self.conns, self.pending, self.closed = conns, pending, False
+
+    @property
+    def conns_count(self) -> int:
+        return self.conns
+
+    @property
+    def pending_requests(self) -> int:
+        return self.pending
 
     async def close(self, timeout: float = 5.0) -> None:
         await asyncio.sleep(0.05)
@@ -288,7 +295,7 @@ async def test_rule_1_dropped_is_who_has_neither_connections_nor_requests(
     async with Client() as client:
         client._host("http://a/")
         origin, used = Origin("http", "a", 80), Used(conns, pending)
-        client._hosts[origin] = cast("HostClient", used)
+        client._hosts[origin] = used
         await asyncio.sleep(RECYCLE_INTERVAL - 0.1)
         assert origin in client._hosts
         await asyncio.sleep(0.2)
@@ -342,7 +349,7 @@ async def test_rule_1_look_up_and_count_are_one_step(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sleepy.tcp.client.RECYCLE_INTERVAL", 0.0)
     async with Peer() as peer, Client() as client:
         client._host("http://always/")
-        client._hosts[Origin("http", "always", 80)] = cast("HostClient", Used(conns_count=1))
+        client._hosts[Origin("http", "always", 80)] = Used(conns=1)
         await turns()
         for _ in range(2):
             asking = asyncio.create_task(client.get(f"http://{peer.addr}/"))
@@ -604,7 +611,7 @@ async def test_close_lets_pending_requests_end_and_takes_no_more(world: World) -
 async def test_close_in_the_middle_of_the_recycling_leaves_no_task(world: World) -> None:
     client = Client()
     client._host("http://a/")
-    client._hosts[Origin("http", "a", 80)] = cast("HostClient", Used())
+    client._hosts[Origin("http", "a", 80)] = Used()
     recycler = client._recycler
     await asyncio.sleep(RECYCLE_INTERVAL + 0.01)
     assert not client._hosts
