@@ -40,18 +40,31 @@ LEVEL = "3"  # of the C compiler's optimisation
 
 # How mypyc 2.4 writes an object's list of weak references: it lies behind the object, and behind its __dict__.
 WEAK = r"\*\(\(PyObject \*\*\)\(\(char \*\)self \+ sizeof\(PyObject \*\) \+ sizeof\(\w+\)\)\)"
+# The part of its runtime that hands an error on to what a coroutine awaits, and how.
+RUNTIME = "misc_ops.c"
+THROW = "PyObject_CallFunctionObjArgs(_m, type, value, traceback, NULL)"
 
 
 def mend(source: Path) -> None:
-    """Correct what mypyc writes for Python 3.11: it takes the list of weak references for an object that is owned.
+    """Correct what mypyc writes, in two places.
 
-    So a weak reference was freed while its owner had it, and one to an object that had died still led there. The list is
-    nothing that the garbage collector may visit, and has to be cleared when the object dies.
+    For Python 3.11 it takes the list of weak references for an object that is owned. So a weak reference was freed while its
+    owner had it, and one to an object that had died still led there. The list is nothing that the garbage collector may
+    visit, and has to be cleared when the object dies. (Later Pythons are not given the list.)
+
+    It calls ``throw`` with three arguments, against which Python 3.12 and later warn. Where warnings are errors, an error
+    or a cancellation that came to a coroutine would be replaced by the warning (mypyc/mypyc#1214).
     """
+    from mypyc.build import include_dir  # noqa: PLC0415  not there in a pure build
+
     code = source.read_text(encoding="utf-8")
-    code = re.sub(rf"Py_VISIT\({WEAK}\);", "", code)
-    clear = "if (Py_REFCNT(self) == 0) PyObject_ClearWeakRefs((PyObject *)self);"
-    source.write_text(re.sub(rf"Py_CLEAR\({WEAK}\);", clear, code), encoding="utf-8")
+    if sys.version_info < (3, 12):
+        code = re.sub(rf"Py_VISIT\({WEAK}\);", "", code)
+        clear = "if (Py_REFCNT(self) == 0) PyObject_ClearWeakRefs((PyObject *)self);"
+        code = re.sub(rf"Py_CLEAR\({WEAK}\);", clear, code)
+    runtime = Path(include_dir(), RUNTIME).read_text(encoding="utf-8")
+    runtime = runtime.replace(THROW, "PyObject_CallOneArg(_m, value)")
+    source.write_text(code.replace(f"#include <{RUNTIME}>", runtime), encoding="utf-8")
 
 
 def compiled() -> list[Extension]:
@@ -59,9 +72,8 @@ def compiled() -> list[Extension]:
     from mypyc.build import mypycify  # noqa: PLC0415  not there in a pure build
 
     extensions = mypycify(["--config-file", os.devnull, "--strict", *HOT], opt_level=LEVEL, debug_level="0")
-    if sys.version_info < (3, 12):  # later ones are not given the list
-        for source in {source for extension in extensions for source in extension.sources}:
-            mend(Path(source))
+    for source in {source for extension in extensions for source in extension.sources}:
+        mend(Path(source))
     if sys.platform == "linux":
         for extension in extensions:  # calls among the modules are direct, those to CPython a jump shorter
             extension.extra_compile_args += ["-fno-semantic-interposition", "-fno-plt"]

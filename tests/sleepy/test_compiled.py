@@ -72,6 +72,9 @@ def test_the_compiled_modules_pass_the_tests_of_the_source(tmp_path: Path) -> No
     shutil.copy(ROOT / "setup.py", tmp_path)
     build = "import setup; setup.LEVEL = '0'; setup.main()"  # quick to compile, and as right as any other
     run(tmp_path, "-c", build, "--quiet", "build_ext", "--inplace")
+    written = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "build").glob("*.c"))
+    assert "PyObject_CallOneArg(_m, value)" in written  # throw, as Python 3.12 and later want it: else they warn
+    assert "type, value, traceback, NULL" not in written
     for name in ("tests", "benchmarks", "labs", "pyproject.toml"):
         (tmp_path / name).symlink_to(ROOT / name)
     names = [module.removesuffix(".py").replace("/", ".") for module in HOT]
