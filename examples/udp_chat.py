@@ -33,4 +33,6 @@ async def main(host: str = "", port: str = "0", key: str = "") -> None:
 
 # --8<-- [end:chat]
 
+if len(sys.argv) not in (1, 4):
+    sys.exit("usage: udp_chat.py, to wait for somebody; udp_chat.py HOST PORT KEY, to join them")
 asyncio.run(main(*sys.argv[1:]))

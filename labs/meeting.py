@@ -199,7 +199,7 @@ class Convener:
         self._runs = 0
         base.mkdir(parents=True, exist_ok=True)
         if (base / "leash").exists() and not _abandoned(base):
-            raise MeetingError(f"another run is at work in {base}; wait for it to end")
+            raise MeetingError(f"another run is at work in {base}")
         _clear(base)
         self._leash = (base / f".leash.{os.getpid()}").open("x")
         fcntl.flock(self._leash, fcntl.LOCK_EX)  # before anybody can see it, lest a role find it free

@@ -57,7 +57,7 @@ class Chart:
         for value, text in x_ticks.items():
             self.text(self.x(value), HEIGHT - BOTTOM + 18, text)
         self.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x_label)
-        self.text(LEFT - 8, TOP - 14, y_label, anchor="end")
+        self.text(2, TOP - 16, y_label, anchor="start")  # from the edge, for it may be longer than the values below it
 
     def curve(
         self, points: Sequence[tuple[float, float]], part: str, label: str, *, dashes: str = "", mark: str = ""

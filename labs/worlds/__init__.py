@@ -146,7 +146,9 @@ def convene(base: Path) -> Convener:
     try:
         return Convener(base)
     except MeetingError as error:
-        raise WorldError(str(error), "") from error
+        raise WorldError(
+            str(error), "Wait for it to end, or let this one leave its results elsewhere: --out FOLDER."
+        ) from error
 
 
 def carry_out(meeting: Path, folder: Path) -> None:

@@ -38,6 +38,17 @@ def test_a_record_changes_the_drawing(tmp_path) -> None:
     assert told(runs._alone(summary, "light")) != told(runs._alone(synthetic.slow_response(), "light"))
 
 
+def test_the_headline_is_of_requests_that_were_held_up() -> None:
+    """Where only a few were, the median is of the others, and would say that nothing happened."""
+    summary = synthetic.slow_response()
+    captured = summary.contenders[0].captured
+    innocent = sum(request.innocent for request in summary.contenders[0].requests)
+    captured.held, captured.p50, captured.p99 = innocent, 0.222, 0.777
+    assert "The median innocent request took 222 ms" in runs._headline(summary)
+    captured.held = 1
+    assert "One innocent request in a hundred took 777 ms or more" in runs._headline(summary)
+
+
 @pytest.mark.parametrize("folder", RECORDED, ids=lambda folder: folder.name)
 def test_a_record_is_of_a_run_that_passed_in_a_real_network(folder) -> None:
     summary = Summary.read(folder / "summary.json")
