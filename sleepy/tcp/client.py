@@ -66,6 +66,7 @@ class Client:
             all peers.
 
     Raises:
+        TypeError: There is no such option.
         ValueError: An option that makes no sense; the message says which.
     """
 
@@ -82,13 +83,13 @@ class Client:
         self._normalize = normalize_paths
         self._configure = configure
         self._options: HostClientOptions = {"max_conns": max_conns_per_host, "resolver": Resolver(), **options}
+        HostClient("localhost:80", **self._options)  # so that a wrong option is found now, not at the first request
+        check_limit(max_redirects or 0)
         dials = options.get("max_concurrent_dials", MAX_CONCURRENT_DIALS)
         self._options["max_concurrent_dials"] = asyncio.Semaphore(dials) if isinstance(dials, int) else dials
         self._hosts: dict[Origin, HostClient] = {}
         self._recycler: asyncio.Task[None] | None = None
         self._closed = False
-        HostClient("localhost:80", **self._options)  # so that a wrong option is found now, not at the first request
-        check_limit(max_redirects or 0)
 
     @property
     def pending_requests(self) -> int:

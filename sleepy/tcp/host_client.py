@@ -45,7 +45,7 @@ class HostClient(PeerClient[Q, A]):
         max_conn_duration: How old a connection may grow, in seconds (MaxConnDuration); None for any age.
         pool_strategy: ``lifo`` takes the connection used last, ``fifo`` the one idle longest (ConnPoolStrategy).
         codec: How requests and answers look as bytes; `Http1` if None.
-        options: What every client to one peer can be told; see `sleepy.tcp.peer_client.PeerOptions`.
+        options: What every client to one peer can be told; see `sleepy.tcp.options.PeerOptions`.
 
     Raises:
         ValueError: An option that makes no sense; the message says which.

@@ -50,8 +50,12 @@ def check(options: PeerOptions) -> None:
     """Refuse what makes no sense.
 
     Raises:
+        TypeError: An option that is none: a misspelt limit would limit nothing.
         ValueError: A limit that would let nothing through; the message says which.
     """
+    unknown = options.keys() - PeerOptions.__optional_keys__
+    if unknown:
+        raise TypeError(f"no option of this client: {', '.join(sorted(unknown))}; see its signature, and PeerOptions")
     for name, least in (
         ("max_attempts", 1),
         ("dial_timeout", 0.001),

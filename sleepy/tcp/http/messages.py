@@ -42,6 +42,7 @@ class Headers:
     Raises:
         LocalProtocolError: A name that is not a token, or a value with a line break or another control character: sent as
             it is, it could be read as a second field or a second message (RFC 9110, section 5.5).
+        TypeError: A name or value that is no str.
     """
 
     __slots__ = ("_lines", "raw")
@@ -54,7 +55,11 @@ class Headers:
         pairs = tuple(lines.items() if isinstance(lines, Mapping) else lines)
         self._lines = pairs
         for name, value in pairs:
-            if not (_TOKEN.fullmatch(name) and _VALUE.fullmatch(value)):
+            try:
+                may_be_sent = _TOKEN.fullmatch(name) and _VALUE.fullmatch(value)
+            except TypeError:
+                raise TypeError(f"the field {name!r}: {value!r}: names and values are str") from None
+            if not may_be_sent:
                 raise LocalProtocolError(f"the field {name!r}: {value!r} has characters that may not be sent")
         self.raw = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in pairs)
 
@@ -151,6 +156,7 @@ class Request:
 
     Raises:
         LocalProtocolError: The method is not a token, the URL cannot be asked for, or there are two bodies.
+        TypeError: The body is not bytes.
     """
 
     stream: AsyncIterable[bytes] | None = None
@@ -185,6 +191,11 @@ class Request:
             self.stream = stream
             if body:
                 raise LocalProtocolError("a request has a body or a stream, not both")
+        elif body:
+            try:
+                memoryview(body)
+            except TypeError:
+                raise TypeError(f"a body is bytes, not {type(body).__name__}; encode text: text.encode()") from None
 
     @classmethod
     def received(cls, method: str, url: str, headers: Headers, body: bytes = b"") -> "Request":

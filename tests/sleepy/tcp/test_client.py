@@ -222,6 +222,7 @@ async def test_options_reach_every_peer(world: World) -> None:
         ({"max_conns_per_host": 0}, "max_conns"),
         ({"max_attempts": 0}, "max_attempts"),
         ({"max_redirects": -1}, "max_red"),
+        ({"max_concurrent_dials": 0}, "max_concurrent_dials"),
     ],
 )
 def test_wrong_options_are_found_at_once(options: dict[str, Any], message: str) -> None:

@@ -160,6 +160,12 @@ async def test_options_that_make_no_sense_are_refused(make: Make) -> None:
         make("a")
 
 
+async def test_an_option_that_is_misspelt_is_refused(make: Make) -> None:
+    """It would be taken for set, and limit nothing."""
+    with pytest.raises(TypeError, match="no option of this client: max_conn;"):
+        make("a:1", max_conn=5)
+
+
 # What the peer can do wrong
 
 

@@ -1,6 +1,7 @@
 """`sleepy.tcp.http.messages`: requests, responses and headers as values."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -173,6 +174,16 @@ def test_the_method_says_whether_twice_is_once_and_the_caller_knows_better() -> 
 def test_headers_may_be_given_in_any_shape() -> None:
     for headers in ([("a", "b")], (("a", "b"),), {"a": "b"}, Headers({"a": "b"})):
         assert Request("GET", "/", headers).headers == Response(headers=headers).headers == Headers({"a": "b"})
+
+
+def test_what_is_of_the_wrong_type_is_refused_where_it_is_given() -> None:
+    """Not where it is sent, and in words of what is wrong (compiled, in mypyc's)."""
+    number: Any = 1
+    text: Any = "text"
+    with pytest.raises(TypeError, match=r"names and values are str|str object expected"):
+        Headers({"a": number})
+    with pytest.raises(TypeError, match=r"a body is bytes, not str|bytes object expected"):
+        Request("POST", "/", (), text)
 
 
 # Responses
