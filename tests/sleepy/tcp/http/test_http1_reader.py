@@ -87,6 +87,103 @@ def test_rule_2_bytes_behind_the_last_answer_end_the_connection() -> None:
     assert [response.keep_alive for response in two.feed(data + data)] == [True, True]
 
 
+# Rule 4: what is said again is not read again, and means the same
+
+SAID = {
+    "three": (head("HTTP/1.1 200 OK", "content-length: 3"), GET),
+    "other three": (head("HTTP/1.1 404 No", "content-length: 3"), GET),
+    "four": (head("HTTP/1.1 200 OK", "content-length: 4"), GET),
+    "none": (head("HTTP/1.1 200 OK", "content-length: 0"), GET),
+    "no body": (head("HTTP/1.1 200 OK", "content-length: 3"), HEAD),
+    "chunks": (head("HTTP/1.1 200 OK", "transfer-encoding: chunked"), GET),
+    "interim": (head("HTTP/1.1 103 Early") + head("HTTP/1.1 200 OK", "content-length: 3"), GET),
+    "stream": (head("HTTP/1.1 200 OK", "content-length: 3"), GET),
+}
+SIZES = {"four": 4, "none": 0, "no body": 0}
+BODIES = [b"abcd", b"\r\n\r\n", b"HTTP"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(SAID)), st.sampled_from(BODIES)), max_size=8), st.data())
+def test_rule_4_answers_with_a_head_that_is_known_are_read_as_if_it_were_new(
+    said: list[tuple[str, bytes]], data: st.DataObject
+) -> None:
+    """Whatever came between, however they are cut, and to whatever was asked."""
+    reader = asked()
+    stream = b""
+    expected: list[tuple[int, bytes, Basket | None]] = []
+    baskets: list[tuple[Basket, bytes]] = []
+    for kind, text in said:
+        block, request = SAID[kind]
+        body = text[: SIZES.get(kind, 3)]
+        basket = Basket() if kind == "stream" else None
+        baskets += [(basket, body)] if basket else []
+        reader.expect(request, basket)
+        stream += block + (b"3\r\n%b\r\n0\r\n\r\n" % body if kind == "chunks" else body)
+        expected.append((404 if kind == "other three" else 200, b"" if basket else body, basket))
+    read = [answer for piece in data.draw(cut(stream)) for answer in reader.feed(piece)]
+    assert [(answer.status, answer.body, answer.stream) for answer in read] == expected
+    assert [(b"".join(basket.pieces), basket.finished) for basket, _ in baskets] == [
+        (body, True) for _, body in baskets
+    ]
+    assert all(answer.keep_alive for answer in read)
+    assert reader.keep_alive
+    assert reader.between_messages
+
+
+@given(st.lists(st.tuples(st.sampled_from("GP"), st.sampled_from(BODIES)), max_size=8), st.data())
+def test_rule_4_so_are_requests(said: list[tuple[str, bytes]], data: st.DataObject) -> None:
+    heads = {"G": head("GET /a HTTP/1.1", "host: x"), "P": head("POST /b HTTP/1.1", "host: x", "content-length: 4")}
+    stream = b"".join(heads[kind] + (body if kind == "P" else b"") for kind, body in said)
+    read = requests(*data.draw(cut(stream)))
+    assert [(request.method[0], request.target, request.body) for request in read] == [
+        (kind, "/b" if kind == "P" else "/a", body if kind == "P" else b"") for kind, body in said
+    ]
+
+
+@pytest.mark.parametrize("cut_at", [None, 1, 38, 39, 40])
+def test_rule_4_bytes_behind_a_known_answer_that_nobody_asked_for_end_the_connection(cut_at: int | None) -> None:
+    """As behind one that is new (rule 2): all at once, or in a second piece."""
+    data = head("HTTP/1.1 200 OK", "content-length: 3") + b"abc"
+    reader = asked(GET, GET)
+    (first,) = reader.feed(data)
+    assert first.keep_alive
+    pieces = [data + b"x"] if cut_at is None else [data[:cut_at], data[cut_at:] + b"x"]
+    second = [next(iter(reader.feed(piece)), None) for piece in pieces][-1]
+    assert second is not None
+    assert second.body == b"abc"
+    assert not second.keep_alive
+    assert not reader.keep_alive
+
+
+def test_rule_4_what_is_known_is_forgotten_for_what_comes_next() -> None:
+    """The last head is kept, and one that is longer than the limit is not."""
+    data = head("HTTP/1.1 200 OK", "content-length: 0"), head("HTTP/1.1 201 Made", "content-length: 0")
+    reader = asked(*[GET] * 6)
+    statuses = [
+        answer.status for piece in (data[0], data[0], data[1], data[1], data[0]) for answer in reader.feed(piece)
+    ]
+    assert statuses == [200, 200, 201, 201, 200]
+
+
+def test_rule_4_a_known_answer_that_nobody_asked_for_is_refused() -> None:
+    data = head("HTTP/1.1 200 OK", "content-length: 0")
+    reader = asked(GET)
+    assert len(list(reader.feed(data))) == 1
+    with pytest.raises(RemoteProtocolError, match="nobody asked for"):
+        list(reader.feed(data))
+
+
+def test_rule_4_a_known_head_behind_an_interim_answer_counts_as_its_end() -> None:
+    data = head("HTTP/1.1 200 OK", "content-length: 0")
+    reader = asked(GET, GET, GET)
+    list(reader.feed(data))
+    assert list(reader.feed(head("HTTP/1.1 102 Processing"))) == []
+    assert not reader.between_messages
+    assert len(list(reader.feed(data))) == 1
+    assert reader.between_messages
+    assert len(list(reader.feed(data))) == 1
+
+
 # The end of a connection
 
 
