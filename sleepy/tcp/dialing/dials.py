@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 from sleepy.tcp.connection import Connection
+from sleepy.tcp.dialing.address import bracketed
 from sleepy.tcp.dialing.dialer import Dialer, Phase
 from sleepy.tcp.errors import ConnectionClosed
 from sleepy.trace import Trace
@@ -99,4 +100,4 @@ class Dials:
 def address_of(connection: Connection[Any]) -> str:
     """Where a connection leads, in words."""
     address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
-    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+    return f"{bracketed(address[0])}:{address[1]}" if isinstance(address, tuple) else str(address)

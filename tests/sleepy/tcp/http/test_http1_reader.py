@@ -71,6 +71,17 @@ def test_within_a_message_the_reader_says_so() -> None:
     assert reader.between_messages
 
 
+def test_within_a_request_so_it_does() -> None:
+    data = head("POST / HTTP/1.1", "host: x", "content-length: 2") + b"xy"
+    reader = CODEC.request_reader()
+    assert reader.between_messages
+    for end in range(1, len(data)):
+        list(reader.feed(data[end - 1 : end]))
+        assert not reader.between_messages
+    assert len(list(reader.feed(data[-1:]))) == 1
+    assert reader.between_messages
+
+
 # Rule 2: what nobody asked for
 
 
@@ -103,13 +114,27 @@ SIZES = {"four": 4, "none": 0, "no body": 0}
 BODIES = [b"abcd", b"\r\n\r\n", b"HTTP"]
 
 
+@st.composite
+def grouped(draw: st.DrawFn, messages: list[bytes]) -> list[bytes]:
+    """The messages cut anywhere, or so many whole ones in each piece."""
+    if draw(st.booleans()):
+        return draw(cut(b"".join(messages)))
+    pieces: list[bytes] = []
+    for message in messages:
+        if pieces and draw(st.booleans()):
+            pieces[-1] += message
+        else:
+            pieces.append(message)
+    return pieces
+
+
 @given(st.lists(st.tuples(st.sampled_from(list(SAID)), st.sampled_from(BODIES)), max_size=8), st.data())
 def test_rule_4_answers_with_a_head_that_is_known_are_read_as_if_it_were_new(
     said: list[tuple[str, bytes]], data: st.DataObject
 ) -> None:
     """Whatever came between, however they are cut, and to whatever was asked."""
     reader = asked()
-    stream = b""
+    messages: list[bytes] = []
     expected: list[tuple[int, bytes, Basket | None]] = []
     baskets: list[tuple[Basket, bytes]] = []
     for kind, text in said:
@@ -118,9 +143,9 @@ def test_rule_4_answers_with_a_head_that_is_known_are_read_as_if_it_were_new(
         basket = Basket() if kind == "stream" else None
         baskets += [(basket, body)] if basket else []
         reader.expect(request, basket)
-        stream += block + (b"3\r\n%b\r\n0\r\n\r\n" % body if kind == "chunks" else body)
+        messages.append(block + (b"3\r\n%b\r\n0\r\n\r\n" % body if kind == "chunks" else body))
         expected.append((404 if kind == "other three" else 200, b"" if basket else body, basket))
-    read = [answer for piece in data.draw(cut(stream)) for answer in reader.feed(piece)]
+    read = [answer for piece in data.draw(grouped(messages)) for answer in reader.feed(piece)]
     assert [(answer.status, answer.body, answer.stream) for answer in read] == expected
     assert [(b"".join(basket.pieces), basket.finished) for basket, _ in baskets] == [
         (body, True) for _, body in baskets
@@ -133,11 +158,33 @@ def test_rule_4_answers_with_a_head_that_is_known_are_read_as_if_it_were_new(
 @given(st.lists(st.tuples(st.sampled_from("GP"), st.sampled_from(BODIES)), max_size=8), st.data())
 def test_rule_4_so_are_requests(said: list[tuple[str, bytes]], data: st.DataObject) -> None:
     heads = {"G": head("GET /a HTTP/1.1", "host: x"), "P": head("POST /b HTTP/1.1", "host: x", "content-length: 4")}
-    stream = b"".join(heads[kind] + (body if kind == "P" else b"") for kind, body in said)
-    read = requests(*data.draw(cut(stream)))
+    messages = [heads[kind] + (body if kind == "P" else b"") for kind, body in said]
+    read = requests(*data.draw(grouped(messages)))
     assert [(request.method[0], request.target, request.body) for request in read] == [
         (kind, "/b" if kind == "P" else "/a", body if kind == "P" else b"") for kind, body in said
     ]
+
+
+@pytest.mark.parametrize("more", [b"", b"more"])
+def test_rule_4_a_body_is_no_message_though_it_looks_like_one(more: bytes) -> None:
+    """An answer within an answer, in a piece of its own, as somebody would send it who wants it to be taken for one."""
+    known = head("HTTP/1.1 200 OK", "content-length: 0")
+    body = known + more
+    reader = asked(GET, GET, GET)
+    assert len(list(reader.feed(known))) == 1
+    assert list(reader.feed(head("HTTP/1.1 200 OK", f"content-length: {len(body) + 1}") + b"x")) == []
+    (answer,) = reader.feed(body)
+    assert answer.body == b"x" + body
+
+
+@pytest.mark.parametrize("more", [b"", b"more"])
+def test_rule_4_the_middle_of_a_head_is_no_message_though_it_looks_like_one(more: bytes) -> None:
+    known = head("HTTP/1.1 200 OK", "content-length: 0")
+    reader = asked(GET, GET, GET)
+    assert len(list(reader.feed(known))) == 1
+    assert list(reader.feed(b"HTTP/1.1 200 OK\r\nx: ")) == []
+    (answer,) = reader.feed(known + more)
+    assert answer.headers["x"] == "HTTP/1.1 200 OK"
 
 
 @pytest.mark.parametrize("cut_at", [None, 1, 38, 39, 40])
