@@ -29,7 +29,7 @@ from typing import Final, Self
 
 from sleepy.errors import SleepyError
 from sleepy.trace import Trace
-from sleepy.udp.address import Address
+from sleepy.udp.address import Address, in_words
 from sleepy.udp.connections import connection_events
 from sleepy.udp.connections.connection_errors import ClosedLocally, TimedOut
 from sleepy.udp.nodes.batch import DatagramSocket, SocketCounters, open_socket, resolve
@@ -96,7 +96,7 @@ class Node:
 
     def __repr__(self) -> str:
         started = hasattr(self, "_socket")
-        where = _text(self.address if started else self._local)
+        where = in_words(self.address if started else self._local)
         return f"<Node {where} {len(self._peers)} peers{', closing' if self._closing else ''}>"
 
     # ---- its life
@@ -238,7 +238,7 @@ class Node:
         self._calls[where] = future
         self._dials[dial] = future, number
         if self._trace is not None:
-            self._trace("connection.dialing", connection=number, phase="handshake", address=_text(where))
+            self._trace("connection.dialing", connection=number, phase="handshake", address=in_words(where))
         self._schedule()
         try:
             return await future
@@ -358,7 +358,7 @@ class Node:
             self._peers[line] = peer, number
         if self._trace is not None:
             name = "connection.accepted" if dial is None else "connection.dialed"
-            self._trace(name, connection=number, address=_text(line.address))
+            self._trace(name, connection=number, address=in_words(line.address))
         if future is not None and not future.done():
             future.set_result(peer)
         else:
@@ -377,7 +377,7 @@ class Node:
             return
         for event in happened:
             if isinstance(event, connection_events.AddressChanged):
-                self._trace("connection.moved", connection=number, address=_text(event.address))
+                self._trace("connection.moved", connection=number, address=in_words(event.address))
             elif isinstance(event, connection_events.Closed):
                 self._trace("connection.closed", connection=number, reason=str(event.error))
 
@@ -389,7 +389,7 @@ class Node:
             return self._accept is None or self._accept(public_key, address)
         except Exception as error:  # noqa: BLE001  # it may raise anything, and we are in the loop's callback
             context = {
-                "message": f"accept() failed for a peer at {_text(address)}, which was refused",
+                "message": f"accept() failed for a peer at {in_words(address)}, which was refused",
                 "exception": error,
             }
             self._loop.call_exception_handler(context)
@@ -399,7 +399,3 @@ class Node:
 def _fail(future: asyncio.Future[Peer], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-def _text(address: Address) -> str:
-    return f"{address[0]}:{address[1]}"

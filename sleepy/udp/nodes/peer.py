@@ -23,7 +23,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from sleepy.udp.address import Address
+from sleepy.udp.address import Address, in_words
 from sleepy.udp.connections import connection_events as events
 from sleepy.udp.connections.connection_errors import ConnectionClosed
 from sleepy.udp.connections.connection_statistics import ConnectionStatistics
@@ -74,7 +74,7 @@ class Peer:
 
     def __repr__(self) -> str:
         state = "connected" if self.error is None else f"ended: {self.error}"
-        return f"<Peer {self.address[0]}:{self.address[1]} {self.public_key.hex()[:8]} {state}>"
+        return f"<Peer {in_words(self.address)} {self.public_key.hex()[:8]} {state}>"
 
     @property
     def address(self) -> Address:

@@ -1,39 +1,20 @@
-"""An address is what sockets take and give, less what IPv6 adds; it finds a peer in a dictionary."""
-
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import get_args
+"""`sleepy.udp.address`: where a peer is, in words."""
 
 import pytest
 
-from sleepy.udp.address import Address
-from sleepy.udp.nodes.batch import normal_address
-
-HOSTS = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+from sleepy.udp.address import Address, in_words
 
 
-@contextmanager
-def bound(family: int) -> Iterator[socket.socket]:
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.bind((HOSTS[socket.AddressFamily(family)], 0))
-        except OSError:
-            pytest.skip("this machine has no such loopback")
-        sock.settimeout(10)
-        yield sock
-
-
-@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_a_peer_is_answered_at_the_address_that_the_system_gave(family: int) -> None:
-    """Two items are enough, of IPv6 too; and where something came from is where it is answered: one key for both."""
-    with bound(family) as one, bound(family) as other:
-        where = normal_address(other.getsockname())
-        assert tuple(map(type, where)) == get_args(Address)
-        peers = {where: "other"}
-        one.sendto(b"question", where)
-        _, asker = other.recvfrom(100)
-        other.sendto(b"answer", normal_address(asker))
-        answer, source = one.recvfrom(100)
-        assert answer == b"answer"
-        assert peers[normal_address(source)] == "other"
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (("10.0.0.1", 700), "10.0.0.1:700"),
+        (("peer.example", 700), "peer.example:700"),
+        (("::1", 700), "[::1]:700"),
+        (("fe80::1%eth0", 700), "[fe80::1%eth0]:700"),
+        (("", 0), ":0"),
+    ],
+)
+def test_an_ipv6_host_stands_in_brackets(address: Address, words: str) -> None:
+    """Or nobody could tell its end from the port."""
+    assert in_words(address) == words

@@ -240,6 +240,27 @@ def test_a_response_without_length_ends_with_the_connection_and_ends_it() -> Non
     assert not response.keep_alive
 
 
+def test_so_does_a_streamed_one() -> None:
+    reader, basket = asked(), Basket()
+    reader.expect(GET, basket)
+    assert len(list(reader.feed(head("HTTP/1.1 200 OK") + b"all"))) == 1
+    list(reader.feed(b" of it"))
+    assert not basket.finished
+    assert list(reader.end()) == []
+    assert (b"".join(basket.pieces), basket.finished) == (b"all of it", True)
+    assert not reader.keep_alive
+
+
+def test_a_body_that_the_end_cuts_short_stays_unfinished() -> None:
+    """The connection was not idle when it ended: what was asked may have been done."""
+    reader, basket = asked(), Basket()
+    reader.expect(GET, basket)
+    assert len(list(reader.feed(head("HTTP/1.1 200 OK", "content-length: 5") + b"1234"))) == 1
+    assert list(reader.end()) == []
+    assert not basket.finished
+    assert not reader.between_messages
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -24,7 +24,7 @@ from sleepy.udp.nodes.node import DRAIN, GRAIN, LEAVING, Node
 from sleepy.udp.nodes.peer import Peer
 from sleepy.udp.nodes.plain_node import open_plain_node
 from sleepy.udp.nodes.secure_node import open_node
-from sleepy.udp.security.session import HandshakeTimeout, Refused, WrongKey, WrongPreSharedKey
+from sleepy.udp.security.session import HandshakeTimeout, Refused, WrongKey
 from tests.sleepy.udp.node_worlds import (
     ALICE,
     BOB,
@@ -277,18 +277,6 @@ def test_accept_decides_who_enters_and_hears_key_and_address() -> None:
     play(world(), ("bob", bob(accept=accept), echo), ("alice", node(), alice))
     assert asked == [(ALICE.public_key, "10.0.0.1")] * 3
     assert [type(context["exception"]) for context in heard] == [KeyError]
-
-
-def test_a_closed_group() -> None:
-    async def alice(here: Node) -> None:
-        assert isinstance(await outcome(call(here)), WrongPreSharedKey)
-
-    async def carol(here: Node) -> None:
-        await (await call(here)).close()
-
-    group = b"g" * 32
-    network = world(hosts=("alice", "carol"))
-    play(network, ("bob", bob(psk=group), echo), ("alice", node(), alice), ("carol", node(CAROL, psk=group), carol))
 
 
 @both_modes
