@@ -99,5 +99,7 @@ class Dials:
 
 def address_of(connection: Connection[Any]) -> str:
     """Where a connection leads, in words."""
-    address = connection.transport.get_extra_info("peername") or ("unknown", 0)  # if it was reset meanwhile
-    return f"{bracketed(address[0])}:{address[1]}" if isinstance(address, tuple) else str(address)
+    address: tuple[Any, ...] | str | None = connection.transport.get_extra_info("peername")
+    if isinstance(address, tuple):
+        return f"{bracketed(str(address[0]))}:{address[1]}"
+    return address or "an unknown peer"  # if it was reset meanwhile

@@ -48,7 +48,7 @@ PAINS = (
             "test_peer_client.py::test_a_connection_that_ends_while_idle_never_reaches_a_caller",
             "test_peer_client.py::test_not_even_in_the_turn_in_which_its_end_is_noticed",
             "test_host_client.py::test_bytes_behind_an_answer_end_the_connection",
-            "test_http1.py::test_rule_2_unasked_bytes_are_refused",
+            "test_http1_reader.py::test_rule_2_unasked_bytes_are_refused",
             "test_better_design.py::test_data_on_an_idle_connection_is_the_answer_to_nobody",
         ),
     ),

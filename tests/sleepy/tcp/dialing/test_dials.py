@@ -149,7 +149,8 @@ async def test_what_happens_is_traced() -> None:
         (("10.0.0.9", 80), "10.0.0.9:80"),
         (("::1", 80, 0, 0), "[::1]:80"),
         ("/run/peer", "/run/peer"),
-        (None, "unknown:0"),
+        (None, "an unknown peer"),
+        ("", "an unknown peer"),
     ],
 )
 def test_an_address_in_words(peer: Any, words: str) -> None:
