@@ -13,6 +13,7 @@ Rules:
 """
 
 from collections.abc import Callable, Sequence
+from math import inf
 
 from sleepy.udp.address import Address
 from sleepy.udp.connections.connection import Connection
@@ -38,7 +39,7 @@ class PlainSwitchboard(Switchboard):
         self._accept = accept
         self._lines: dict[Address, Line] = {}
         self._opening: dict[Line, Dial | None] = {}  # not established, and whose aim that is
-        self._deadlines: Wakeups[Line] = Wakeups()
+        self._deadlines: Wakeups[Dial] = Wakeups()
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -58,7 +59,7 @@ class PlainSwitchboard(Switchboard):
         dial = Dial(address, None)
         line = self._open(address, now, dialled=True)
         self._opening[line] = dial
-        self._deadlines.set(line, now + timeout)
+        self._deadlines.set(dial, now + timeout)
         return dial
 
     def hang_up(self, dial: Dial) -> None:
@@ -66,6 +67,7 @@ class PlainSwitchboard(Switchboard):
         line = self._lines.get(dial.address)
         if line is not None and self._opening.get(line) is dial:
             self._opening[line] = None
+            self._deadlines.set(dial, inf)
             line.connection.abort(ClosedLocally("the dial was given up"))
             self.touch(line)
 
@@ -88,7 +90,8 @@ class PlainSwitchboard(Switchboard):
             self._open(address, now, dialled=False).connection.receive(datagram, address, now)
 
     def _on_time(self, now: float) -> None:
-        while (line := self._deadlines.pop(now)) is not None:
+        while (dial := self._deadlines.pop(now)) is not None:
+            line = self._lines[dial.address]
             line.connection.abort(TimedOut("no answer to our hello: is the peer there, and UDP let through?"))  # rule 2
             self.touch(line)
 
@@ -99,18 +102,18 @@ class PlainSwitchboard(Switchboard):
         for event in events:
             if line not in self._opening:
                 break
-            if isinstance(event, Established):  # rule 2
-                self._deadlines.discard(line)
-                self._connected(line, self._opening.pop(line))
-            elif isinstance(event, Closed):
+            if isinstance(event, Established | Closed):
                 dial = self._opening.pop(line)
                 if dial is not None:
+                    self._deadlines.set(dial, inf)
+                if isinstance(event, Established):  # rule 2
+                    self._connected(line, dial)
+                elif dial is not None:
                     self._failed(dial, event.error)
         super()._on_events(line, events)
 
     def _forget(self, line: Line) -> None:
         super()._forget(line)
-        self._deadlines.discard(line)
         self._opening.pop(line, None)
         if self._lines.get(line.address) is line:
             del self._lines[line.address]

@@ -106,7 +106,7 @@ class SecureSwitchboard(Switchboard):
         self._dials: dict[bytes, SecureDial] = {}  # by our connection id
         self._dials_to: dict[Address, SecureDial] = {}
         self._dials_for: dict[bytes, SecureDial] = {}  # by the key that is expected, or was found
-        self._dial_times: Wakeups[bytes] = Wakeups()
+        self._dial_times: Wakeups[SecureDial] = Wakeups()
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -132,7 +132,7 @@ class SecureSwitchboard(Switchboard):
         self._dials[dial.initiator.connection_id] = self._dials_to[address] = dial
         if expect is not None:
             self._dials_for[expect] = dial
-        self._dial_times.set(dial.initiator.connection_id, now)
+        self._dial_times.set(dial, now)
         return dial
 
     def hang_up(self, dial: Dial) -> None:
@@ -142,12 +142,11 @@ class SecureSwitchboard(Switchboard):
             public_key = dial.expect or dial.initiator.public_key
             if public_key is not None and self._dials_for.get(public_key) is dial:
                 del self._dials_for[public_key]
-            self._dial_times.discard(dial.initiator.connection_id)
+            self._dial_times.set(dial, inf)
 
     def _on_time(self, now: float) -> None:
         self._listener.on_time(now)
-        while (connection_id := self._dial_times.pop(now)) is not None:
-            dial = self._dials[connection_id]
+        while (dial := self._dial_times.pop(now)) is not None:
             self._go_on(dial, dial.initiator.on_time(now), dial.address, now)
 
     def _next_timeout(self) -> float:
@@ -160,7 +159,7 @@ class SecureSwitchboard(Switchboard):
             self._reply(dial.address, datagram)
         outcome = dial.initiator.outcome
         if outcome is None:
-            self._dial_times.set(dial.initiator.connection_id, dial.initiator.next_timeout)
+            self._dial_times.set(dial, dial.initiator.next_timeout)
             return
         self.hang_up(dial)
         if isinstance(outcome, Session):

@@ -30,12 +30,12 @@ from sleepy.udp.address import Address
 from sleepy.udp.connections.connection import Connection
 from sleepy.udp.connections.connection_events import AddressChanged, Closed
 from sleepy.udp.connections.connection_events import Event as ConnectionEvent
-from sleepy.udp.nodes.wakeups import Wakeups
+from sleepy.udp.nodes.wakeups import Sleeper, Wakeups
 
 MAX_REPLIES: Final = 1024
 
 
-class Line:
+class Line(Sleeper):
     """A connection, and what the switchboard knows of it.
 
     Attributes:
@@ -51,6 +51,7 @@ class Line:
     def __init__(
         self, connection: Connection, address: Address, *, public_key: bytes, dialled: bool, since: float
     ) -> None:
+        super().__init__()
         self.connection = connection
         self.address = address
         self.public_key = public_key
@@ -59,7 +60,7 @@ class Line:
         self.due = False
 
 
-class Dial:
+class Dial(Sleeper):
     """A call to a peer that has not answered yet.
 
     Attributes:
@@ -70,6 +71,7 @@ class Dial:
     __slots__ = ("address", "expect")
 
     def __init__(self, address: Address, expect: bytes | None) -> None:
+        super().__init__()
         self.address = address
         self.expect = expect
 
@@ -189,7 +191,7 @@ class Switchboard(ABC):
         self._gather_events(line)
         if connection.finished:
             line.due = True  # for good: who still holds it may touch it, and it is not asked again
-            self._wakeups.discard(line)
+            self._wakeups.set(line, inf)
             self._forget(line)  # rule 4
         else:
             self._wakeups.set(line, connection.next_wakeup)
