@@ -243,7 +243,7 @@ class Endpoint:
         if self.stale_run:
             self._end_stale_run(sequence)
         received.insert(sequence, header_size + len(payload) + self._overhead, self._now)
-        if self._reassembly.partials:
+        if self._max_fragments > 1 and self._reassembly.partials:
             self._reassembly.advance(received.count)
         counters.packets_acked += self._sent.acknowledge(ack, ack_bits, self._now)
         if self._on_ack is not None:
@@ -340,8 +340,8 @@ class Endpoint:
     def take_acks(self) -> list[int]:
         """The sequences of packets the peer has, as far as not taken before; those of one packet newest first."""
         sent = self._sent
-        acks = sent.acks
-        sent.acks = []
+        acks = sent.acks.copy()
+        sent.acks.clear()
         return acks
 
     def update(self, now: float) -> None:

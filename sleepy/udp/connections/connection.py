@@ -107,13 +107,10 @@ class Connection(Dialogue):
         self.address = address
         self.next_wakeup = now
         super().__init__(config.channels, config.block_memory)
-        messages = self._messages
-        self._exchange = PacketExchange(
-            envelope, config, now=now, on_acked=messages.on_packet_acked, on_lost=messages.on_packet_lost, rtt=rtt
-        )
+        self._exchange = PacketExchange(envelope, config, self._messages, now=now, rtt=rtt)
         self._clock = AwakeClock()
         self._heartbeat = Heartbeat(config.keep_alive, config.idle_timeout, now)
-        self._paths = PathValidation(config.random_bytes)
+        self._paths: PathValidation | None = None  # as soon as the peer seems to be somewhere else
         self._response: tuple[Address, bytes] | None = None  # a challenge to be answered, and where it came from
         self._greeting: Greeting | None = None
         self.established = peer_parameters is not None
@@ -158,7 +155,7 @@ class Connection(Dialogue):
         else:
             if payload[:1] == _CLOSE:
                 self._ending.on_peer_close(self._messages.peer_close or Close(0, ""), time, self._patience)
-            if newest and (address != self.address or self._paths.candidate is not None):
+            if newest and (address != self.address or self._paths is not None):
                 self._on_address(address, len(datagram), time)
 
     # --8<-- [end:receive]
@@ -175,10 +172,8 @@ class Connection(Dialogue):
         """What a packet says about the connection."""
         if preface.challenge is not None:
             self._response = address, preface.challenge
-        if preface.response is not None and (proved := self._paths.on_response(preface.response, time)):
-            self.address, rtt = proved
-            self._exchange.change_path(rtt)
-            self._news.add(AddressChanged(self.address))
+        if preface.response is not None and self._paths is not None:
+            self._on_response(preface.response, self._paths, time)
         greeting = self._greeting
         if preface.hello is not None and greeting is not None:
             if greeting.is_another(preface.hello.nonce):
@@ -189,12 +184,22 @@ class Connection(Dialogue):
                 self.established = True
                 self._news.add(Established())
 
+    def _on_response(self, nonce: bytes, paths: PathValidation, time: float) -> None:
+        """Somebody answers at a new address; if it is the answer, the peer is there now."""
+        proved = paths.on_response(nonce, time)
+        if proved is not None:
+            self.address, rtt = proved
+            self._exchange.change_path(rtt)
+            self._news.add(AddressChanged(self.address))
+
     def _on_address(self, address: Address, size: int, time: float) -> None:
         """The newest packet came from ``address``: another one than the peer's, or the peer's after all."""
-        if address != self.address:
-            self._paths.on_packet(address, size, time)
-        else:
-            self._paths.give_up()
+        if address == self.address:
+            self._paths = None
+            return
+        if self._paths is None:
+            self._paths = PathValidation(self._config.random_bytes)
+        self._paths.on_packet(address, size, time)
 
     # --8<-- [start:flush]
     def flush(self, now: float) -> list[Batch]:
@@ -295,9 +300,9 @@ class Connection(Dialogue):
             asker, asked = self._response
             self._response = None
             batches.append((asker, [self._exchange.send_unacked(write_response(asked), time)]))
-        candidate = self._paths.candidate
-        if candidate is not None:
-            nonce = self._paths.challenge(CHALLENGE_SIZE + self._envelope.overhead, time, self._patience)
+        paths = self._paths
+        if paths is not None and (candidate := paths.candidate) is not None:
+            nonce = paths.challenge(CHALLENGE_SIZE + self._envelope.overhead, time, self._patience)
             if nonce is not None:
                 batches.append((candidate, [self._exchange.send_unacked(write_challenge(nonce), time)]))
         return batches
@@ -307,7 +312,8 @@ class Connection(Dialogue):
         ending = self._ending.next_timeout
         if not self._ending.is_open:
             return ending
-        return min(ending, self._exchange.next_timeout(), self._heartbeat.next_timeout, self._paths.next_timeout)
+        asking = self._paths.next_timeout if self._paths is not None else inf
+        return min(ending, self._exchange.next_timeout(), self._heartbeat.next_timeout, asking)
 
     @property
     def _patience(self) -> float:

@@ -43,7 +43,7 @@ class AwakeClock:
     def awake(self, now: float) -> float:
         """What time it is, at ``now`` in real time (both in seconds)."""
         if now < self.wanted:
-            return now - self._away
+            return now - self._away if self._away else now
         if now - self.wanted > PATIENCE:
             self._away += now - self.wanted
             self.wanted = now

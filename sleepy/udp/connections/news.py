@@ -29,37 +29,41 @@ class News:
         stale: Whether something may have changed since the last look.
     """
 
-    __slots__ = ("_blocks", "_events", "_messages", "_wants_block", "_wants_room", "stale")
+    __slots__ = ("_blocks", "_events", "_messages", "_waiting", "_wants_block", "_wants_room", "stale")
 
     def __init__(self, messages: Messages) -> None:
         self._messages = messages
-        self._events: list[Event] = []
+        self._events: tuple[Event, ...] = ()
         self._wants_room: dict[int, int] = {}  # channels that had no room, and for how many bytes
         self._wants_block = False
         self._blocks: dict[Block, tuple[int, BlockState]] = {}  # how far each was at the last look
+        self._waiting = False  # whether there may be anything in those three
         self.stale = False
 
     def add(self, event: Event) -> None:
         """Something happened."""
-        self._events.append(event)
+        self._events += (event,)
         self.stale = True
 
     def want_room(self, channel: int, size: int) -> None:
         """Somebody waits until a channel has room for so many bytes."""
+        self._waiting = True
         self._wants_room[channel] = min(size, self._wants_room.get(channel, size))
 
     def want_block(self) -> None:
         """Somebody waits until another block may be opened."""
+        self._waiting = True
         self._wants_block = True
 
     def watch(self, block: Block) -> None:
         """Tell of this block, until it is over."""
+        self._waiting = True
         self._blocks[block] = _progress(block)
 
     @property
     def wanted(self) -> bool:
         """Whether somebody waits for room, which time alone may bring."""
-        return bool(self._wants_room)
+        return self._waiting and bool(self._wants_room)
 
     # --8<-- [start:take]
     def take(self) -> list[Event]:
@@ -67,12 +71,17 @@ class News:
         if not self.stale:
             return []
         self.stale = False
-        messages, events = self._messages, self._events
-        self._events = []
-        events += map(MessagesArrived, messages.readable())
-        for incoming in messages.take_blocks():
+        events, self._events = list(self._events), ()
+        events += map(MessagesArrived, self._messages.readable())
+        for incoming in self._messages.take_blocks():
             self.watch(incoming)
             events.append(BlockArrived(incoming))
+        if self._waiting:
+            self._look_for_what_is_awaited(events)
+        return events
+
+    def _look_for_what_is_awaited(self, events: list[Event]) -> None:
+        messages = self._messages
         for block, seen in list(self._blocks.items()):
             progress = self._blocks[block] = _progress(block)
             if progress != seen:
@@ -86,7 +95,7 @@ class News:
         if self._wants_block and messages.can_open_block:
             self._wants_block = False
             events.append(BlockRoomAgain())
-        return events
+        self._waiting = bool(self._blocks or self._wants_room or self._wants_block)
 
     # --8<-- [end:take]
 

@@ -22,9 +22,8 @@ Rules:
 Sizes are those of datagrams, in bytes, without the headers of UDP and IP.
 """
 
-from collections.abc import Callable
 from math import inf
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from sleepy.udp.config import EndpointConfig
 from sleepy.udp.connections.connection_config import LARGEST_DATAGRAM, ConnectionConfig
@@ -68,6 +67,16 @@ _Sent: TypeAlias = tuple[Tokens, int, float, int]
 """What to remember of a packet under way: tokens, size, time, and the size of the path that it is to prove (0: none)."""
 
 
+class Content(Protocol):
+    """Who hears what became of packets."""
+
+    def on_packet_acked(self, tokens: Tokens, /) -> None:
+        """A packet with these tokens arrived."""
+
+    def on_packet_lost(self, tokens: Tokens, /) -> None:
+        """It did not, as far as one knows; `on_packet_acked` may still come for it."""
+
+
 class PacketExchange:
     """The packets between us and one peer.
 
@@ -75,8 +84,7 @@ class PacketExchange:
         envelope: What goes round each packet.
         config: Our options.
         now: The time, in seconds.
-        on_acked: Is called with the tokens of each packet that arrived.
-        on_lost: Is called with those of each that did not; the other may still come for it.
+        content: Whose payloads these are.
         rtt: The round trip, as the handshake measured it, in seconds; None if nobody has.
 
     Attributes:
@@ -87,14 +95,12 @@ class PacketExchange:
     """
 
     __slots__ = (
-        "_acks",
         "_answers",
         "_config",
+        "_content",
         "_envelope",
         "_limit",
         "_lost_before",
-        "_on_acked",
-        "_on_lost",
         "_pacer",
         "_policy",
         "_rate",
@@ -110,19 +116,16 @@ class PacketExchange:
         self,
         envelope: Envelope,
         config: ConnectionConfig,
+        content: Content,
         *,
         now: float,
-        on_acked: Callable[[Tokens], object],
-        on_lost: Callable[[Tokens], object],
         rtt: float | None = None,
     ) -> None:
         self._envelope = envelope
         self._config = config
-        self._on_acked = on_acked
-        self._on_lost = on_lost
-        self._acks: list[int] = []
-        self._answers: list[bytes] = []
-        self.endpoint = Endpoint(_ENDPOINT, now=now, on_ack=self._acks.append)
+        self._content = content
+        self._answers: tuple[bytes, ...] = ()
+        self.endpoint = Endpoint(_ENDPOINT, now=now)
         self._policy = AckPolicy(max_ack_delay=config.max_ack_delay, packets=ANSWER_AFTER)
         self._lost_before = self._spurious_before = 0
         self._limit = config.max_datagram
@@ -161,7 +164,7 @@ class PacketExchange:
         self._spurious_before += old.spurious
         self._begin_path(old.round_trip.max_ack_delay, rtt)
         for tokens, *_ in old.under_way():
-            self._on_lost(tokens)
+            self._content.on_packet_lost(tokens)
 
     # ---- to the peer
 
@@ -206,8 +209,8 @@ class PacketExchange:
 
     def take_answers(self) -> list[bytes]:
         """Datagrams with acks that could not wait until all was read (rule 3)."""
-        answers, self._answers = self._answers, []
-        return answers
+        answers, self._answers = self._answers, ()
+        return list(answers)
 
     def _seal(self, payload: bytes, now: float) -> bytes:
         if self._held_back(now) and payload[:1] != _HELLO:  # by which a packet with a hello is known, if it comes first
@@ -262,15 +265,15 @@ class PacketExchange:
         wants_ack = preface.hello is not None or (payload != b"" and payload[0] != PAD)  # rule 2
         self._policy.on_received(packet.sequence, now, ack_eliciting=wants_ack)
         if self._policy.crowded:
-            self._answers.append(self.send_ack(now))
-        if self._acks:
-            self._on_acks(preface.ack_delay, now)
+            self._answers += (self.send_ack(now),)
+        acks = self.endpoint.take_acks()
+        if acks:
+            self._on_acks(acks, preface.ack_delay, now)
         return payload, preface, self._envelope.highest > highest
 
-    def _on_acks(self, ack_delay: float, now: float) -> None:
-        self._acks.reverse()  # oldest first: what was sent in order is easier to tick off in order
-        outcome = self.recovery.on_acked(self._acks, now, ack_delay)
-        self._acks.clear()
+    def _on_acks(self, acks: list[int], ack_delay: float, now: float) -> None:
+        acks.reverse()  # oldest first: what was sent in order is easier to tick off in order
+        outcome = self.recovery.on_acked(acks, now, ack_delay)
         for packet in outcome.acked:
             self._settle(packet, now)
         for packet in outcome.late:
@@ -287,7 +290,7 @@ class PacketExchange:
             self._use_size()
         else:
             self.mtu.on_acked(size, time)
-            self._on_acked(tokens)
+            self._content.on_packet_acked(tokens)
 
     def _lose(self, packets: list[_Sent], now: float) -> None:
         """Packets did not arrive."""
@@ -296,7 +299,7 @@ class PacketExchange:
                 self.mtu.on_probe_lost(probed, now)
             else:
                 self.mtu.on_lost(size, time, now)
-                self._on_lost(tokens)
+                self._content.on_packet_lost(tokens)
         self._use_size()
 
     # --8<-- [end:receive]
@@ -328,7 +331,7 @@ class PacketExchange:
     def repeat_oldest(self) -> None:
         """Have what is longest under way sent again: if there is nothing new, it is the best thing to probe with."""
         if self.recovery.oldest is not None:
-            self._on_lost(self.recovery.oldest[0])
+            self._content.on_packet_lost(self.recovery.oldest[0])
 
     # ---- to look at
 

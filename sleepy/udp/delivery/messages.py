@@ -87,8 +87,8 @@ class Messages:
             raise ValueError(f"{len(channels)} channels; a connection has 1 to {CHANNELS}")
         self._configs = tuple(channels)
         self._block_memory = block_memory
-        self.senders: list[ReliableSender | UnreliableSender | None] = [None] * len(channels)
-        self.receivers: list[ReliableReceiver | UnreliableReceiver | None] = [None] * len(channels)
+        self.senders: tuple[ReliableSender | UnreliableSender | None, ...] = (None,) * len(channels)
+        self.receivers: tuple[ReliableReceiver | UnreliableReceiver | None, ...] = (None,) * len(channels)
         self._scheduler = Scheduler()
         self._outgoing: OutgoingBlocks | None = None
         self._incoming: IncomingBlocks | None = None
@@ -109,7 +109,7 @@ class Messages:
         if sender is None:
             config = self._configs[channel]  # rule 2
             sender = (ReliableSender if config.delivery.reliable else UnreliableSender)(channel, config)
-            self.senders[channel] = sender
+            self.senders = (*self.senders[:channel], sender, *self.senders[channel + 1 :])
             self._scheduler.add(sender, config.priority)
         return sender
 
@@ -125,7 +125,7 @@ class Messages:
         if receiver is None:
             config = self._configs[channel]  # rule 2
             receiver = (ReliableReceiver if config.delivery.reliable else UnreliableReceiver)(channel, config)
-            self.receivers[channel] = receiver
+            self.receivers = (*self.receivers[:channel], receiver, *self.receivers[channel + 1 :])
         return receiver
 
     def open_block(

@@ -40,10 +40,11 @@ class Source(Protocol):
 class _Level:
     """The sources of one priority."""
 
-    __slots__ = ("deficits", "turns")
+    __slots__ = ("deficits", "priority", "turns")
 
-    def __init__(self) -> None:
-        self.turns: list[Source] = []  # in the order of their turns
+    def __init__(self, priority: int) -> None:
+        self.priority = priority
+        self.turns: tuple[Source, ...] = ()  # in the order of their turns
         self.deficits: dict[Source, int] = {}  # what each may use yet of its turn
 
 
@@ -53,34 +54,31 @@ class Scheduler:
     __slots__ = ("_levels",)
 
     def __init__(self) -> None:
-        self._levels: dict[int, _Level] = {}
+        self._levels: tuple[_Level, ...] = ()  # the best priority first
 
     def add(self, source: Source, priority: int) -> None:
         """Let a source take part; priority 0 goes before 1 (rule 1)."""
-        if priority not in self._levels:
-            self._levels[priority] = _Level()
-            self._levels = dict(sorted(self._levels.items()))
-        level = self._levels[priority]
-        level.turns.append(source)
-        level.deficits[source] = 0
+        level = next((level for level in self._levels if level.priority == priority), None)
+        if level is None:
+            level = _Level(priority)
+            self._levels = tuple(sorted((*self._levels, level), key=lambda level: level.priority))
+        level.turns += (source,)
 
     def remove(self, source: Source) -> None:
         """Let a source take part no longer."""
-        for priority, level in list(self._levels.items()):
-            if source in level.deficits:
-                level.turns.remove(source)
-                del level.deficits[source]
-                if not level.turns:
-                    del self._levels[priority]
+        for level in self._levels:
+            level.turns = tuple(other for other in level.turns if other is not source)
+            level.deficits.pop(source, None)
+        self._levels = tuple(level for level in self._levels if level.turns)
 
     def has_data(self) -> bool:
         """Whether anybody has something to send."""
-        return any(source.has_data() for level in self._levels.values() for source in level.turns)
+        return any(source.has_data() for level in self._levels for source in level.turns)
 
     # --8<-- [start:fill]
     def fill(self, packet: PacketBuilder) -> None:
         """Fill a packet."""
-        for level in self._levels.values():
+        for level in self._levels:
             willing = [source for source in level.turns if source.has_data()]
             if len(willing) == 1:
                 willing[0].fill(packet, packet.room)  # rule 6
@@ -89,14 +87,14 @@ class Scheduler:
 
     @staticmethod
     def _take_turns(packet: PacketBuilder, level: _Level, willing: list[Source]) -> None:
-        deficits, turns = level.deficits, level.turns
+        deficits, turns = level.deficits, list(level.turns)
         for source in turns:
             if source not in willing:
                 deficits[source] = 0  # rule 3
         cut_short = False
         while willing and packet.room > 0:
             source = willing.pop(0)
-            budget = deficits[source]
+            budget = deficits.get(source, 0)
             if budget <= 0 and not cut_short:
                 budget += QUANTUM  # a new turn
             allowance = packet.room if cut_short else budget  # rule 5
@@ -114,5 +112,6 @@ class Scheduler:
                 willing.append(source)
             turns.remove(source)
             turns.append(source)
+        level.turns = tuple(turns)
 
     # --8<-- [end:fill]

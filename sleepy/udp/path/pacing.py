@@ -26,6 +26,7 @@ from typing import Final
 
 BURST_PACKETS: Final = 10
 LATE_TIMER: Final = 0.002  # seconds
+_BURST: Final = BURST_PACKETS - 0.5  # a packet leaves while any of it is left; half, for rounding
 
 
 class Pacer:
@@ -38,10 +39,10 @@ class Pacer:
         next_time: When the next packet may leave, in seconds; may have passed.
     """
 
-    __slots__ = ("_burst", "next_time")
+    __slots__ = ("_packet_size", "next_time")
 
     def __init__(self, packet_size: int = 1200) -> None:
-        self._burst = (BURST_PACKETS - 0.5) * packet_size  # a packet leaves while any of it is left; half, for rounding
+        self._packet_size = packet_size
         self.next_time = -inf
 
     # --8<-- [start:pace]
@@ -51,7 +52,7 @@ class Pacer:
 
     def on_sent(self, size: int, now: float, rate: float) -> None:
         """A packet of ``size`` bytes left, at a time when ``rate`` bytes per second may leave."""
-        allowance = max(self._burst / rate, LATE_TIMER)
+        allowance = max(_BURST * self._packet_size / rate, LATE_TIMER)
         self.next_time = max(self.next_time, now - allowance) + size / rate  # rules 1 and 2
 
     # --8<-- [end:pace]

@@ -33,7 +33,6 @@ tell that it is the same one.
 """
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -52,9 +51,6 @@ MAX_FORGERIES: Final = 2**36
 _ZEROS: Final = b"\0\0\0\0"
 _LOW: Final = 2**32 - 1
 _HALF: Final = 2**31
-
-
-Cipher = Callable[[bytes, bytes, bytes], bytes]  # nonce, text, associated data
 
 
 @dataclass(slots=True)
@@ -98,11 +94,11 @@ class Protection:
         "_leads",
         "_max_forgeries",
         "_next_number",
-        "_next_open",
+        "_next_opener",
         "_not_before",
-        "_old_open",
+        "_old_opener",
         "_old_until",
-        "_open",
+        "_opener",
         "_other_prefix",
         "_phase_start",
         "_prefix",
@@ -112,7 +108,7 @@ class Protection:
         "_renew_at_time",
         "_renew_packets",
         "_renew_seconds",
-        "_seal",
+        "_sealer",
         "_send_key",
         "_send_prefix",
         "_sent_renewals",
@@ -139,17 +135,17 @@ class Protection:
         self._window = ReplayWindow()
         self._next_number = 0
         self._send_key = session.send_key
-        self._seal: Cipher = ChaCha20Poly1305(session.send_key).encrypt
+        self._sealer = ChaCha20Poly1305(session.send_key)
         self._send_prefix = bytes([PROTECTED]) + session.remote_id
         self._sent_renewals = 0
         self._receive_key = session.receive_key
-        self._open: Cipher = ChaCha20Poly1305(session.receive_key).decrypt
+        self._opener = ChaCha20Poly1305(session.receive_key)
         self._prefix = bytes([PROTECTED]) + session.local_id  # of packets in the key phase we receive
         self._other_prefix = bytes([PROTECTED + 1]) + session.local_id
         self._phase_start = 0  # the lowest number received in it
-        self._old_open: Cipher | None = None
+        self._old_opener: ChaCha20Poly1305 | None = None
         self._old_until = -inf
-        self._next_open: Cipher | None = None  # made when somebody claims to use the next key
+        self._next_opener: ChaCha20Poly1305 | None = None  # made when somebody claims to use the next key
         self.counters = ProtectionCounters()
         self.renewals = 0
         self._schedule(now)
@@ -173,7 +169,7 @@ class Protection:
         self._next_number = number + 1
         nonce = number.to_bytes(8, "little")
         header = self._send_prefix + nonce[:4]
-        return header + self._seal(_ZEROS + nonce, payload, header)
+        return header + self._sealer.encrypt(_ZEROS + nonce, payload, header)
 
     # --8<-- [end:protect]
 
@@ -192,13 +188,13 @@ class Protection:
         elif number < expected - _HALF:
             number += _LOW + 1
         if prefix == self._prefix:
-            decrypt = self._open
+            opener = self._opener
         elif prefix == self._other_prefix:
             other = self._open_other(number, now)
             if other is None:
                 self.counters.stale += 1
                 return None
-            decrypt = other
+            opener = other
         else:
             self.counters.malformed += 1
             return None
@@ -210,13 +206,14 @@ class Protection:
                 self.counters.replayed += 1
                 return None
         try:
-            payload = decrypt(_ZEROS + number.to_bytes(8, "little"), datagram[HEADER.size :], datagram[: HEADER.size])
+            nonce = _ZEROS + number.to_bytes(8, "little")
+            payload = opener.decrypt(nonce, datagram[HEADER.size :], datagram[: HEADER.size])
         except (InvalidTag, OverflowError):  # OverflowError: a number below zero
             self._forged()
             return None
         window.mark(number)
-        if decrypt is self._next_open:
-            self._follow(decrypt, number, now)
+        if opener is self._next_opener:
+            self._follow(opener, number, now)
         elif number >= self._renew_at_received:
             self._renew_at_time = now
         return payload
@@ -240,26 +237,26 @@ class Protection:
     def _renew(self, now: float) -> None:
         """Send with the next key from now on."""
         self._send_key = rekeyed(self._send_key)
-        self._seal = ChaCha20Poly1305(self._send_key).encrypt
+        self._sealer = ChaCha20Poly1305(self._send_key)
         self._sent_renewals += 1
         self._send_prefix = bytes([PROTECTED + self._sent_renewals % 2]) + self._send_prefix[1:]
         self._schedule(now)
 
-    def _open_other(self, number: int, now: float) -> Cipher | None:
+    def _open_other(self, number: int, now: float) -> ChaCha20Poly1305 | None:
         """What might open a packet of the other key phase (rule 6)."""
         if number < self._phase_start:
             if now >= self._old_until:
-                self._old_open = None
-            return self._old_open
-        if self._next_open is None:
-            self._next_open = ChaCha20Poly1305(rekeyed(self._receive_key)).decrypt
-        return self._next_open
+                self._old_opener = None
+            return self._old_opener
+        if self._next_opener is None:
+            self._next_opener = ChaCha20Poly1305(rekeyed(self._receive_key))
+        return self._next_opener
 
-    def _follow(self, decrypt: Cipher, number: int, now: float) -> None:
+    def _follow(self, opener: ChaCha20Poly1305, number: int, now: float) -> None:
         """The peer uses the next key, so from now on we expect it to; if it leads, we send with the next key too."""
         self._receive_key = rekeyed(self._receive_key)
-        self._old_open, self._old_until = self._open, now + self._keep_old
-        self._open, self._next_open = decrypt, None
+        self._old_opener, self._old_until = self._opener, now + self._keep_old
+        self._opener, self._next_opener = opener, None
         self._prefix, self._other_prefix = self._other_prefix, self._prefix
         self._phase_start = number
         self.renewals += 1

@@ -41,7 +41,7 @@ class ReliableReceiver:
         self._ordered = config.delivery is Delivery.RELIABLE_ORDERED
         self._base: int = 0  # the first id that is missing
         self._waiting: dict[int, bytes | None] = {}  # later ids that came, and what is yet to be delivered of them
-        self._assemblies: dict[int, Assembly] = {}
+        self._assemblies: dict[int, Assembly] | None = None  # of large messages, as soon as there was one
         self._ready: list[bytes] = []  # to be read, the oldest first
         self._reading: list[bytes] = []  # to be read before those, the oldest last
         self._passed = 0  # messages that were ready to be read, or given up, so far
@@ -148,15 +148,18 @@ class ReliableReceiver:
         id_ = self._unwrap(part.id, 0)
         if id_ < self._base or id_ in self._waiting:
             return
-        assembly = self._assemblies.get(id_)
+        assemblies = self._assemblies
+        if assemblies is None:
+            assemblies = self._assemblies = {}
+        assembly = assemblies.get(id_)
         if assembly is None:
             self._hold(part.total, part.total)
-            assembly = self._assemblies[id_] = Assembly(part.total)
+            assembly = assemblies[id_] = Assembly(part.total)
         elif assembly.size != part.total:
             raise ProtocolError(f"message {id_} on channel {self._channel} has {assembly.size} bytes, or {part.total}?")
         message = assembly.add(part.unit, part.data)
         if message is not None:
-            del self._assemblies[id_]
+            del assemblies[id_]
             self._arrived(id_, message)
 
     def on_skip(self, skip: Skip) -> None:
@@ -170,7 +173,7 @@ class ReliableReceiver:
             raise ProtocolError(f"{skip.size} bytes given up on channel {self._channel}, more than a message may have")
         if id_ < self._base or id_ in self._waiting:
             return
-        assembly = self._assemblies.pop(id_, None)
+        assembly = self._assemblies.pop(id_, None) if self._assemblies else None
         if assembly is not None:
             self._position -= assembly.size
         self._arrived(id_, None)

@@ -106,6 +106,7 @@ class Bbr:
         "_round_end",
         "_round_start_delivered",
         "_rtt_time",
+        "bandwidth",
         "packet_size",
         "rtt",
         "state",
@@ -122,6 +123,7 @@ class Bbr:
         self.rtt = inf
         self._gain = STARTUP_GAIN
         self._rates: list[tuple[int, float]] = []  # (round, rate), each less than those before it
+        self.bandwidth = 0.0  # the first of them
         self._round = 0
         self._round_end = 0  # the round is over when a packet is acked that was sent after so much was delivered
         self._round_start_delivered = 0
@@ -133,14 +135,9 @@ class Bbr:
         self._rtt_time = now  # when the least round trip was seen
         self._probe_end: float | None = None  # of rule 5; None until little enough is under way
 
-    @property
-    def bandwidth(self) -> float:
-        """The greatest delivery rate of late, in bytes per second."""
-        return self._rates[0][1] if self._rates else 0.0
-
     def _bdp(self, gain: float = 1.0) -> float:
         """What the path holds, in bytes."""
-        if not self._rates or self.rtt == inf:
+        if not self.bandwidth or self.rtt == inf:
             return float(INITIAL_PACKETS * self.packet_size)
         return gain * self.bandwidth * self.rtt
 
@@ -195,8 +192,10 @@ class Bbr:
             while rates and rates[-1][1] <= rate:
                 rates.pop()
             rates.append((self._round, rate))
+            self.bandwidth = rates[0][1]
         while len(rates) > 1 and rates[0][0] <= self._round - BANDWIDTH_ROUNDS:
             del rates[0]
+            self.bandwidth = rates[0][1]
 
     def _look_for_full_path(self) -> None:
         """Whether startup has found the bandwidth (rule 2)."""

@@ -53,7 +53,7 @@ def _sizes(connection: Any, channels: Sequence[ChannelConfig]) -> Iterator[tuple
         yield f"held_bytes of channel {channel}", receiver.held_bytes, config.window_bytes
         yield f"bytes ready on channel {channel}", sum(map(len, _ready(receiver))), receiver.held_bytes
         incomplete = config.window_messages if config.delivery.reliable else config.window_bytes // LARGEST_WHOLE
-        yield f"incomplete messages of channel {channel}", len(receiver._assemblies), incomplete
+        yield f"incomplete messages of channel {channel}", len(receiver._assemblies or ()), incomplete
         if isinstance(receiver, ReliableReceiver):
             yield f"ids remembered by channel {channel}", len(receiver._waiting), config.window_messages
     yield "packets under way", len(recovery._outstanding), SENT_MEMORY

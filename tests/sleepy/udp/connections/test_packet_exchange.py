@@ -29,10 +29,13 @@ class Ends:
         config = ConnectionConfig(congestion=congestion, random_bytes=Random(1).randbytes, **options)  # type: ignore[arg-type]
         self.acked: list[Tokens] = []
         self.lost: list[Tokens] = []
-        self.a, self.b = (
-            PacketExchange(PlainPackets(), config, now=0.0, on_acked=self.acked.append, on_lost=self.lost.append)
-            for _ in range(2)
-        )
+        self.a, self.b = (PacketExchange(PlainPackets(), config, self, now=0.0) for _ in range(2))
+
+    def on_packet_acked(self, tokens: Tokens, /) -> None:
+        self.acked.append(tokens)
+
+    def on_packet_lost(self, tokens: Tokens, /) -> None:
+        self.lost.append(tokens)
 
 
 def token(number: int) -> Tokens:

@@ -295,11 +295,11 @@ def test_a_flipped_key_phase_changes_nothing() -> None:
     for now in (0.0, 10.0, 11.0):
         for sender, receiver in ((client, server), (server, client)):
             packet = sender.protect(b"true", now)
-            renewals, counted, key = receiver.renewals, receiver.counters.forged, receiver._next_open
+            renewals, counted, key = receiver.renewals, receiver.counters.forged, receiver._next_opener
             for _ in range(3):
                 assert receiver.unprotect(bytes([packet[0] ^ 1]) + packet[1:], now) is None
-                key = key or receiver._next_open
-                assert receiver._next_open is key
+                key = key or receiver._next_opener
+                assert receiver._next_opener is key
             assert receiver.renewals == renewals
             assert receiver.counters.forged == counted + 3
             assert receiver.unprotect(packet, now) == b"true"
