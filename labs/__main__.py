@@ -9,9 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Self
 
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+try:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+except ModuleNotFoundError:
+    print("this Python lacks what the labs need: use .venv/bin/python, which `make labs` makes", file=sys.stderr)
+    sys.exit(2)
 
 from labs import artist, run, scenario, table, worlds
 from labs.artist import Artist

@@ -6,8 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
+try:
+    from rich.console import Console
+    from rich.markup import escape
+except ModuleNotFoundError:
+    print("this Python lacks what the exercises need: use .venv/bin/python, which `make learn` makes", file=sys.stderr)
+    sys.exit(2)
 
 from lessons import catalogue, check, grade, learn, new, quiz, sandbox
 from lessons.progress import Progress, ProgressError

@@ -43,10 +43,11 @@ def show_list(lessons: list[Lesson], progress: Progress, page: Console, *, as_js
         elif step is None:
             state = "not begun"
         else:
-            state = "[green]solved[/]" if step.solved else f"begun, {step.tries} tries"
-        table.add_row(lesson.name, escape(lesson.title), state)
+            tries = "1 try" if step.tries == 1 else f"{step.tries} tries"
+            state = "[green]solved[/]" if step.solved else f"begun, {tries}"
+        table.add_row(lesson.name[:6], escape(lesson.title), state)  # track and number, which is enough to find it
     page.print(table)
-    page.print("\nBegin with: python -m lessons learn LESSON")
+    page.print('\nDo one of them: make learn ARGS=udp/01     the next hint: make learn ARGS="udp/01 --hint"')
 
 
 def give_hint(lesson: Lesson, progress: Progress, level: int | None, page: Console) -> None:

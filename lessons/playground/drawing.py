@@ -266,7 +266,8 @@ def _stretch(lives: Lives, scale: float, row: int, stretch: Stretch) -> str:
 
 
 def _cells(cells: Cells) -> str:
-    rows = "".join(_row(row) for row in cells.rows)
+    longest = max((len(row.cells) for row in cells.rows), default=0)
+    rows = "".join(_row(row, longest) for row in cells.rows)
     return (
         f'<section class="play-part" tabindex="0" aria-label="{escape(cells.title)}">'
         f'<p class="play-title">{escape(cells.title)}</p>'
@@ -274,14 +275,18 @@ def _cells(cells: Cells) -> str:
     )
 
 
-def _row(row: Row) -> str:
+def _row(row: Row, longest: int) -> str:
+    """A row beside one of so many cells: notes have a column of their own, or a long one would widen a cell above it."""
     cells = "".join(
         f'<td class="play-cell play-{cell.tone}">{escape(cell.text)}'
         + (f"<small>{escape(cell.label)}</small>" if cell.label else "")
         + "</td>"
         for cell in row.cells
     )
+    gap = longest - len(row.cells)
     note = f'<td class="play-note">{escape(row.note)}</td>' if row.note else ""
+    if note and gap:
+        note = f'<td colspan="{gap}"></td>{note}'
     head = f'<th scope="row">{escape(row.label)}</th>' if row.label else ""
     return f"<tr>{head}{cells}{note}</tr>"
 

@@ -1,6 +1,8 @@
 """The command line, over worlds that need no network: one that plays as the model says, one that cannot, one that breaks."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,15 @@ from labs.scenario import Scenario
 from labs.worlds import Probe, Progress, Run, WorldError
 from sleepy.sim import Link
 from tests.labs.hol.ideal import IdealRun
+
+
+def test_a_python_without_the_requirements_says_which_has_them() -> None:
+    root = Path(cli.__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "labs", "list"], cwd=root, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("this Python lacks what the labs need: use .venv/bin/python")
 
 
 class Ideal:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from lessons import catalogue, grade, learn, new
 from lessons.__main__ import main
 from lessons.progress import Progress
+from tests.lessons.conftest import ROOT
 
 LESSON = catalogue.find("udp/01")
 SOLUTION, WRONG = LESSON.exercise / "solution.py", LESSON.exercise / "wrong/larger_is_newer.py"
@@ -25,7 +28,9 @@ def ran(*arguments: object) -> int:
 
 def test_learn_lists(folder, capsys) -> None:
     assert ran("learn", "--folder", folder) == 0
-    assert LESSON.name in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "udp/01  Acks by the dozen" in said
+    assert "make learn ARGS=udp/01" in said
     assert not folder.exists()
 
 
@@ -42,6 +47,26 @@ def test_learn_from_the_stub_to_the_solution(folder, capsys) -> None:
     assert ran("learn", "--folder", folder, "--json") == 0
     [state] = [one for one in json.loads(capsys.readouterr().out) if one["lesson"] == LESSON.name]
     assert state["solved"]
+
+
+def test_tries_are_counted(folder, capsys) -> None:
+    for said in ("begun, 1 try ", "begun, 2 tries"):
+        ran("learn", "udp/01", "--folder", folder, "--once")
+        ran("learn", "--folder", folder)
+        assert said in capsys.readouterr().out
+
+
+def test_a_python_without_the_requirements_says_which_has_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "lessons", "learn"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("this Python lacks what the exercises need: use .venv/bin/python")
 
 
 def test_learn_never_writes_over_a_students_file(folder) -> None:

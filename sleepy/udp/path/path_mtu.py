@@ -14,7 +14,6 @@ Rules:
 5. A *black hole*: the path changed to one that carries less, so every large packet is lost while small ones arrive. It is
    believed after 6 lost packets above 1200 bytes, none of which was sent before one of more than 1200 that arrived. Then it
    is 1200 bytes again, and the search begins anew. What was under way then, and is larger, says nothing new when it is lost.
-
 6. Below 1200 there is no smaller size to fall back to, so a path that carries less is of no use, whatever small packets
    get through: who says nothing about it leaves its program waiting for ever. It is believed after losses in 16 rounds (what
    was sent together may be lost together) with nothing acked in between that was about as large, or larger than what arrived

@@ -94,3 +94,17 @@ def test_nothing_is_styled_in_place() -> None:
     picture = drawn(lanes(), *parts)
     assert not any("style" in node.attrib for node in picture.iter())
     assert list(picture.iter("style")) == []
+
+
+def test_notes_have_a_column_of_their_own() -> None:
+    """Beside a short row a long note would stand below a cell, and widen it."""
+    picture = drawn(
+        Cells("c", [Row("r", [Cell("1"), Cell("2"), Cell("3")], "two"), Row("s", [Cell("4")], "a long note")])
+    )
+    columns = {}
+    for row in picture.iter("tr"):
+        at = 0
+        for cell in row:
+            columns["".join(cell.itertext())] = at
+            at += int(cell.get("colspan", 1))
+    assert columns["two"] == columns["a long note"] == 4
