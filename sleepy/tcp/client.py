@@ -22,10 +22,12 @@ from sleepy.tcp.codec import Codec
 from sleepy.tcp.dialing.dialer import MAX_CONCURRENT_DIALS
 from sleepy.tcp.dialing.resolver import Resolver
 from sleepy.tcp.errors import LocalProtocolError
+from sleepy.tcp.exchange import refused
 from sleepy.tcp.host_client import HostClient
 from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response, plain_get
 from sleepy.tcp.http.redirects import REDIRECTS, Origin, Redirects, check_limit
 from sleepy.tcp.http.url import Url, parse_url
+from sleepy.tcp.metrics import Metrics
 from sleepy.tcp.options import PeerOptions
 from sleepy.tcp.pool import PoolStrategy
 from sleepy.tcp.streams import entered_with
@@ -65,6 +67,9 @@ class Client:
             certificates are checked against the system's. ``resolver`` and the limit ``max_concurrent_dials`` are shared by
             all peers.
 
+    Attributes:
+        metrics: What it has done so far, with all peers together; of each redirect, too.
+
     Raises:
         TypeError: There is no such option.
         ValueError: An option that makes no sense; the message says which.
@@ -88,6 +93,7 @@ class Client:
         dials = options.get("max_concurrent_dials", MAX_CONCURRENT_DIALS)
         self._options["max_concurrent_dials"] = asyncio.Semaphore(dials) if isinstance(dials, int) else dials
         self._hosts: dict[Origin, HostClient] = {}
+        self.metrics = Metrics()
         self._recycler: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -117,14 +123,20 @@ class Client:
             timeout: The longest all of it may take, redirects included, in seconds; None for as long as it takes.
         """
         plain = self._normalize and not headers
-        request = plain_get(url) if plain else Request("GET", url, headers, normalize=self._normalize)
+        try:
+            request = plain_get(url) if plain else Request("GET", url, headers, normalize=self._normalize)
+        except LocalProtocolError as error:
+            return refused(error)
         return self.do(request, timeout=timeout, max_redirects=self._max_redirects)
 
     def post(
         self, url: str, body: bytes = b"", *, headers: Headers | HeaderLines = (), timeout: float | None = None
     ) -> Coroutine[None, None, Response]:
         """Ask with POST, and follow redirects; see `get` and `do`."""
-        request = Request("POST", url, headers, body, normalize=self._normalize)
+        try:
+            request = Request("POST", url, headers, body, normalize=self._normalize)
+        except LocalProtocolError as error:
+            return refused(error)
         return self.do(request, timeout=timeout, max_redirects=self._max_redirects)
 
     # --8<-- [start:do]
@@ -175,7 +187,10 @@ class Client:
             host.close_idle_connections()
 
     async def close(self, timeout: float = 5.0) -> None:
-        """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds."""
+        """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds.
+
+        To follow a redirect would be one more request: it is not taken either.
+        """
         self._closed = True
         recycler, self._recycler = self._recycler, None
         if recycler is not None:
@@ -226,7 +241,9 @@ class Client:
             options["trace"] = trace.at(f"{trace.where} {origin.scheme}://{url.authority}")
         if self._configure is not None:
             self._configure(origin, options)
-        return HostClient(str(url.address), **options)
+        host = HostClient(str(url.address), **options)
+        host.metrics = self.metrics  # which outlive it
+        return host
 
 
 @lru_cache(1024)  # programs ask for the same URLs over and over

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Generic, cast
+from typing import TYPE_CHECKING, Generic, NoReturn, cast
 
 from sleepy.tcp.codec import A, Q
 from sleepy.tcp.errors import ConnectionClosed
@@ -98,3 +98,11 @@ def time_and_answers(
     if own(answer, base.create_future):
         answer = cast("Callable[[], asyncio.Future[A]]", partial(asyncio.Future, loop=loop))
     return now, answer
+
+
+async def refused(error: Exception) -> NoReturn:
+    """Raise ``error`` when this is awaited.
+
+    Who gathers a hundred requests wants to hear of the one that cannot be sent from that one, not to lose the others.
+    """
+    raise error

@@ -26,9 +26,9 @@ from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.client_connection import ClientConnection
 from sleepy.tcp.codec import A, Codec, Q
 from sleepy.tcp.deadlines import Deadlines
-from sleepy.tcp.dialing.dials import Dials, address_of
-from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, RemoteProtocolError, RequestTimeout
-from sleepy.tcp.exchange import Exchange, time_and_answers
+from sleepy.tcp.dialing.dials import Dials
+from sleepy.tcp.errors import BodyTooLarge, ConnectionClosed, LocalProtocolError, RemoteProtocolError, RequestTimeout
+from sleepy.tcp.exchange import Exchange, refused, time_and_answers
 from sleepy.tcp.http.http1 import Http1
 from sleepy.tcp.http.messages import HeaderLines, Headers, Request, Response, plain_get
 from sleepy.tcp.metrics import Metrics
@@ -100,7 +100,10 @@ class PeerClient(Generic[Q, A]):
         timeout: float | None = None,
     ) -> Coroutine[None, None, Response]:
         """Ask with GET; see `do`."""
-        return self.do(Request("GET", url, headers) if headers else plain_get(url), timeout=timeout)
+        try:
+            return self.do(Request("GET", url, headers) if headers else plain_get(url), timeout=timeout)
+        except LocalProtocolError as error:
+            return refused(error)
 
     def post(
         self: "PeerClient[Request, Response]",
@@ -111,7 +114,10 @@ class PeerClient(Generic[Q, A]):
         timeout: float | None = None,
     ) -> Coroutine[None, None, Response]:
         """Ask with POST; see `do`."""
-        return self.do(Request("POST", url, headers, body), timeout=timeout)
+        try:
+            return self.do(Request("POST", url, headers, body), timeout=timeout)
+        except LocalProtocolError as error:
+            return refused(error)
 
     # --8<-- [start:do]
     async def do(self, request: Q, *, timeout: float | None = None) -> A:
@@ -173,18 +179,20 @@ class PeerClient(Generic[Q, A]):
     async def close(self, timeout: float = 5.0) -> None:
         """Close the client. No more requests are taken; those pending may still end, for ``timeout`` seconds."""
         self._closed = True
-        if self._deadlines.pending:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._drained.wait(), timeout)
-        for exchange in list(self._deadlines.pending):
-            self._abandon(exchange)
-            exchange.fail(ConnectionClosed("this client was closed before the answer came"))
-        if self._timer is not None:
-            self._timer.cancel()
-        await self._dials.close()
-        for connection in list(self._connections):
-            connection.abort()
-            await connection.wait_closed()
+        try:
+            if self._deadlines.pending:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._drained.wait(), timeout)
+        finally:  # who cancels the draining is in a hurry, and gets all the rest
+            for exchange in list(self._deadlines.pending):
+                self._abandon(exchange)
+                exchange.fail(ConnectionClosed("this client was closed before the answer came"))
+            if self._timer is not None:
+                self._timer.cancel()
+            await self._dials.close()
+            for connection in list(self._connections):
+                connection.abort()
+                await connection.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self
@@ -375,9 +383,8 @@ class PeerClient(Generic[Q, A]):
             if now < exchange.sent_at + timeout:
                 self._limit(exchange, timeout)  # the next phase has its own
                 return
-        error = RequestTimeout(phase, timeout)
         self._abandon(exchange)  # now, not when the caller's task runs: nothing may be sent for it any more
-        exchange.fail(error)
+        exchange.fail(RequestTimeout(phase, timeout))
 
     def _phase(self, exchange: Exchange[Q, A]) -> str:
         connection = exchange.connection
@@ -409,11 +416,4 @@ class PeerClient(Generic[Q, A]):
         del self._connections[connection]
         if self._trace is not None:
             self._trace("connection.closed", connection=connection.number, reason=str(error or "closed in order"))
-        if not isinstance(error, RemoteProtocolError):
-            stale = connection.messages > 0 and connection.answers.between_messages
-            closed = ConnectionClosed(
-                f"{address_of(connection)} closed the connection before it answered ({error or 'in order'})",
-                stale=stale,
-            )
-            closed.__cause__, error = error, closed
-        self._lost(connection, error)
+        self._lost(connection, connection.loss(error))

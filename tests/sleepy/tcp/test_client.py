@@ -231,6 +231,26 @@ def test_wrong_options_are_found_at_once(options: dict[str, Any], message: str) 
 
 
 @on_network("a", "b")
+async def test_it_knows_what_it_has_done_with_all_peers(world: World) -> None:
+    for host in ("a", "b"):
+        await world.serve(host, echo)
+    async with Client() as client:
+        await client.get("http://a/")
+        client.close_idle_connections()
+        await asyncio.sleep(2 * RECYCLE_INTERVAL)  # a is dropped, and not forgotten
+        assert client._hosts == {}
+        await client.get("http://b/")
+        assert (client.metrics.requests, client.metrics.dials, client.metrics.latency.count) == (2, 2, 2)
+
+
+async def test_one_that_cannot_be_sent_does_not_lose_the_others() -> None:
+    async with Client() as client:
+        asked = [client.get("no url"), client.post("http://a b/"), client.get("/no-host")]
+        errors = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(error) for error in errors] == [LocalProtocolError] * 3
+
+
+@on_network("a", "b")
 async def test_configure_is_called_for_each_new_peer_and_may_change_its_options(world: World) -> None:
     await world.serve("a", echo)
     await world.serve("b", echo)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sleepy.tcp import HostClient
+from sleepy.tcp import ConnectionClosed, HostClient, RemoteProtocolError
 from tests.sleepy.tcp.helpers import Peer, soon
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -36,3 +36,44 @@ async def test_whoever_gives_up_leaves_it_at_once() -> None:
             await asking
         assert connection.exchange is None
         assert connection.closing  # its answer may still come
+
+
+@pytest.mark.parametrize(
+    ("before", "part", "when", "stale"),
+    [
+        (False, b"", "before it answered", False),
+        (True, b"", "before it answered", True),
+        (True, b"HTTP/1.1 2", "in the middle of its answer", False),
+        (False, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na", "in the middle of its answer", False),
+        (False, b"HTTP/1.1 100 Continue\r\n\r\n", "in the middle of its answer", False),
+    ],
+)
+async def test_its_end_tells_who_waits_how_far_the_answer_had_come(
+    before: bool, part: bytes, when: str, stale: bool
+) -> None:
+    async with Peer() as peer, HostClient(peer.addr, max_attempts=1) as client:
+        wire = None
+        if before:
+            asking = asyncio.ensure_future(client.get("/"))
+            wire = await peer.accept()
+            await wire.read_head()
+            wire.answer()
+            await soon(asking)
+        asking = asyncio.ensure_future(client.post("/"))
+        wire = wire or await peer.accept()
+        await wire.read_head()
+        wire.send(part)
+        wire.close()
+        with pytest.raises(ConnectionClosed, match=f"^{peer.addr} closed the connection {when}") as closed:
+            await soon(asking)
+        assert closed.value.stale == stale
+
+
+async def test_what_is_no_answer_says_whose_it_was() -> None:
+    async with Peer() as peer, HostClient(peer.addr) as client:
+        asking = asyncio.ensure_future(client.post("/"))
+        wire = await peer.accept()
+        wire.send(b"garbage\r\n\r\n")
+        with pytest.raises(RemoteProtocolError) as wrong:
+            await soon(asking)
+        assert wrong.value.__notes__ == [f"it came from {peer.addr}"]

@@ -21,6 +21,7 @@ from sleepy.tcp import (
     RemoteProtocolError,
     Request,
     RequestTimeout,
+    Response,
 )
 from sleepy.tcp.peer_client import PeerClient
 from tests.sleepy.tcp.helpers import Clock, Peer, Watch, closed_port, soon, turns
@@ -150,6 +151,17 @@ async def test_what_cannot_be_sent_costs_nothing(make: Make) -> None:
             await client.do(Request("CONNECT", "/"))
         assert client.pending_requests == 0
         assert peer.wires == []
+
+
+async def test_one_that_cannot_be_sent_does_not_lose_the_others(make: Make) -> None:
+    async with Peer() as peer, make(peer.addr) as client:
+        asking = asyncio.gather(client.get("/"), client.get("no url"), client.post("/\n"), return_exceptions=True)
+        wire = await peer.accept()
+        await wire.read_head()
+        wire.answer(b"here")
+        answer, *errors = await soon(asking)
+        assert isinstance(answer, Response)
+        assert [type(error) for error in errors] == [LocalProtocolError] * 2
 
 
 async def test_options_that_make_no_sense_are_refused(make: Make) -> None:
@@ -488,6 +500,23 @@ async def test_close_ends_what_does_not_end(make: Make) -> None:
         for task in asking:
             with pytest.raises(ConnectionClosed, match="this client was closed"):
                 await soon(task)
+        await wire.gone()
+
+
+async def test_close_that_is_cancelled_ends_what_is_pending(make: Make) -> None:
+    async with Peer() as peer:
+        client = make(peer.addr)
+        asking = asyncio.create_task(client.get("/"))
+        wire = await peer.accept()
+        await wire.read_head()
+        closing = asyncio.create_task(client.close(timeout=600.0))
+        await turns()
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await soon(closing)
+        assert client._connections == {}
+        with pytest.raises(ConnectionClosed, match="this client was closed"):
+            await soon(asking)
         await wire.gone()
 
 
