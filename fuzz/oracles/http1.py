@@ -239,8 +239,8 @@ _control = _of(
     "RFC 9110, section 5.5 and RFC 9112, section 2.2: values have none, and a CR stands only before LF",
 )
 _early_end = _of(
-    "empty lines before a response",
-    rb"\A[\r\n]",
+    "empty lines before a response, or behind an interim one",
+    rb"\A(?:HTTP/1\.[01] 1[^\n]*+\n(?:[^\r\n][^\n]*+\n)*+\r?\n)*[\r\n]",
     "RFC 9112, section 2.2 speaks of requests only: bytes before an answer are nobody's, and end the connection",
 )
 _late_end = _of(
@@ -263,6 +263,11 @@ _hosts = _of(
     "no Host, or several",
     rb"HTTP/1",
     "RFC 9112, section 3.2: a server must answer 400, or it could be taken for two sites; llhttp leaves that to its caller",
+)
+_host_value = _of(
+    "a Host that is none",
+    rb"(?i)\nhost:",
+    "RFC 9112, section 3.2: a server must answer 400; h11 and llhttp leave it to their callers",
 )
 _fragment = _of(
     "a fragment in the target",
@@ -350,6 +355,8 @@ DIFFERENCES = [
     _half_line("llhttp", "1 messages, and more", _HOST + b"\r\n\r"),
     _simple("llhttp", "not the head|more to come", b"GET /\r\n\r\n"),
     _hosts("llhttp", "Host fields", b"GET / HTTP/1.1\r\n\r\n"),
+    _host_value("h11", "names no host", b"GET / HTTP/1.1\r\nhost: a/b\r\n\r\n"),
+    _host_value("llhttp", "names no host", b"GET / HTTP/1.1\r\nhost: a/b\r\n\r\n"),
     _fragment("h11", "not the head", b"GET /#a HTTP/1.1\r\nhost: x\r\n\r\n"),
     _fragment("llhttp", "not the head", b"GET /#a HTTP/1.1\r\nhost: x\r\n\r\n"),
     _blanks("llhttp", "not the head", b"GET  / HTTP/1.1\r\nhost: x\r\n\r\n"),

@@ -24,17 +24,19 @@ class Control:
         content_length: The values of each line of that name.
         transfer_encoding: The values of each line of that name.
         hosts: How many lines of that name there are.
+        host: The value of the last of them.
         expectations: The members of ``Expect``, in lower case.
         http10: As given.
         keep_alive: Whether another message may follow on the connection.
     """
 
-    __slots__ = ("content_length", "expectations", "hosts", "http10", "keep_alive", "transfer_encoding")
+    __slots__ = ("content_length", "expectations", "host", "hosts", "http10", "keep_alive", "transfer_encoding")
 
     def __init__(self, block: bytes, *, http10: bool) -> None:
         self.content_length: list[bytes] = []
         self.transfer_encoding: list[bytes] = []
         self.hosts = 0
+        self.host = b""
         self.expectations: set[bytes] = set()
         self.http10 = http10
         options: set[bytes] = set()
@@ -48,6 +50,7 @@ class Control:
                 self.transfer_encoding.append(value)
             elif name == b"host":
                 self.hosts += 1
+                self.host = value
             else:
                 self.expectations |= _members(value)
         # RFC 9112, section 9.3: HTTP/1.1 persists unless told otherwise, HTTP/1.0 only when told.

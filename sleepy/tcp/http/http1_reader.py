@@ -32,6 +32,10 @@ from sleepy.tcp.http.messages import TOKEN, VALUE, Headers, Request, Response
 _FIELDS = f"(?:{TOKEN}:{VALUE}\r\n)*+"
 _RESPONSE = re.compile(f"HTTP/1\\.([01]) ([1-5][0-9][0-9])(?: ({VALUE}))?\r\n({_FIELDS})\r\n".encode("latin-1"))
 _REQUEST = re.compile(f"({TOKEN}) ([\x21\x22\x24-\x7e]++) HTTP/1\\.([01])\r\n({_FIELDS})\r\n".encode("latin-1"))
+# RFC 9110, section 7.2, by RFC 3986, section 3.2.2; it may be empty.
+_HOST = re.compile(
+    rb"[ \t]*+(?:\[[0-9A-Za-z\-._~!$&'()*+,;=:%]++\]|[0-9A-Za-z\-._~!$&'()*+,;=%]*+)(?::[0-9]*+)?[ \t]*+"
+)
 _OTHER_VERSION = re.compile(rb"[^ \r\n]++ [^ \r\n]++ HTTP/(?!1\.[01])[0-9]\.[0-9]\r\n")
 _MAX_INTERIM = 100  # answers with status 1xx before the real one
 _MAX_KNOWN = 4096  # bytes of a head that is kept (rule 4)
@@ -366,6 +370,8 @@ class RequestReader(_Reader[Request]):
         control = Control(block, http10=version == b"0")
         if control.hosts != 1 and not (control.http10 and control.hosts == 0):
             raise RemoteProtocolError(f"{control.hosts} Host fields instead of one")  # RFC 9112, section 3.2
+        if not _HOST.fullmatch(control.host):
+            raise RemoteProtocolError(f"the Host field names no host: {control.host!r}")
         if not control.http10 and not control.expectations <= {b"100-continue"}:  # RFC 9110, section 10.1.1
             raise RemoteProtocolError(f"what the request expects is not known: {control.expectations}", status=417)
         try:

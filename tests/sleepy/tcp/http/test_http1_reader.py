@@ -305,6 +305,14 @@ def test_who_keeps_a_connection(version: str, connection: list[str], kept: bool)
 # Rule 3: what is not surely a message is not one
 
 OTHER_VERSION = re.compile(rb"^\S+ \S+ HTTP/(0\.9|1\.2|2\.0)\r\n")
+
+
+@pytest.mark.parametrize("host", ["", "x", " x_y.z.:80 ", "\t127.0.0.1:", "[::1]:8000", "[v1.a:b]", "a%20b"])
+def test_what_names_a_host(host: str) -> None:
+    """RFC 9110, section 7.2."""
+    assert len(requests(head("GET / HTTP/1.1", f"host:{host}"))) == 1
+
+
 GOOD_REQUEST = head("GET / HTTP/1.1", "host: x")
 GOOD_RESPONSE = head("HTTP/1.1 200 OK", "content-length: 0")
 
@@ -315,6 +323,14 @@ GOOD_RESPONSE = head("HTTP/1.1 200 OK", "content-length: 0")
         head("GET / HTTP/1.1"),
         head("GET / HTTP/1.1", "host: x", "host: x"),
         head("GET / HTTP/1.0", "host: x", "host: y"),
+        head("GET / HTTP/1.1", "host: x/y"),
+        head("GET / HTTP/1.1", "host: x@y"),
+        head("GET / HTTP/1.1", "host: x y"),
+        head("GET / HTTP/1.1", "host: x, y"),
+        head("GET / HTTP/1.1", "host: x:80:80"),
+        head("GET / HTTP/1.1", "host: x:http"),
+        head("GET / HTTP/1.1", "host: ::1"),
+        head("GET / HTTP/1.1", "host: \xfc.example"),
         head("GET / HTTP/1.1", "host : x"),
         head("GET / HTTP/1.1", "host: x", "a b: c"),
         head("GET / HTTP/1.1", "host: x", "a\t: c"),
