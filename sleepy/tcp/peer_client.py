@@ -183,16 +183,18 @@ class PeerClient(Generic[Q, A]):
             if self._deadlines.pending:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._drained.wait(), timeout)
-        finally:  # who cancels the draining is in a hurry, and gets all the rest
+        finally:  # who cancels the draining is in a hurry: what is to be done is done, and not waited for
             for exchange in list(self._deadlines.pending):
                 self._abandon(exchange)
                 exchange.fail(ConnectionClosed("this client was closed before the answer came"))
             if self._timer is not None:
                 self._timer.cancel()
-            await self._dials.close()
-            for connection in list(self._connections):
+            self._dials.cancel()
+            for connection in self._connections:
                 connection.abort()
-                await connection.wait_closed()
+        await self._dials.close()
+        for connection in list(self._connections):
+            await connection.wait_closed()
 
     async def __aenter__(self) -> Self:
         return self
@@ -339,8 +341,7 @@ class PeerClient(Generic[Q, A]):
         """The answer is there, or nobody wants it. True if the request has not been sent whole (promise 3)."""
         if exchange.sender is None or exchange.sender.done():
             return connection.held_up
-        exchange.sender.cancel()
-        return True
+        return exchange.sender.cancel()
 
     def _may_repeat(self, exchange: Exchange[Q, A], error: Exception) -> bool:
         """Whether an attempt is left, allowed, and has a point: an answer that was too large would be too large again."""

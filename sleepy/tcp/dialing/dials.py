@@ -89,12 +89,15 @@ class Dials:
             self._trace("connection.dialed", connection=number, address=address_of(connection))
         opened(connection)
 
+    def cancel(self) -> None:
+        """End them all, soon."""
+        for task in self._phases:
+            task.cancel()
+
     async def close(self) -> None:
         """End them all."""
-        tasks = list(self._phases)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self.cancel()
+        await asyncio.gather(*self._phases, return_exceptions=True)
 
 
 def address_of(connection: Connection[Any]) -> str:

@@ -514,6 +514,7 @@ async def test_close_that_is_cancelled_ends_what_is_pending(make: Make) -> None:
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await soon(closing)
+        await turns()
         assert client._connections == {}
         with pytest.raises(ConnectionClosed, match="this client was closed"):
             await soon(asking)
