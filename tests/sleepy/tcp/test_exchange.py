@@ -1,6 +1,7 @@
 """`sleepy.tcp.exchange`: what is known of a request on its way, and what it takes from the loop."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -20,6 +21,15 @@ async def exchange() -> AsyncIterator[Exchange[Request, Response]]:
     answer = asyncio.get_running_loop().create_future()
     yield Exchange(Request("GET", "/"), Encoded(b"GET / HTTP/1.1\r\n\r\n", idempotent=True), answer, 3.0)
     answer.cancel()
+
+
+async def test_a_new_one_has_been_nowhere_and_may_take_its_time(exchange: Exchange[Request, Response]) -> None:
+    assert (exchange.request.method, exchange.asked_at) == ("GET", 3.0)
+    assert (exchange.data, exchange.idempotent, exchange.follows) == (b"GET / HTTP/1.1\r\n\r\n", True, False)
+    assert (exchange.id, exchange.failures, exchange.sent_at) == (0, 0, 0.0)
+    assert exchange.timeout == exchange.deadline == math.inf
+    assert not (exchange.streamed or exchange.was_stale or exchange.suspect)
+    assert exchange.connection is exchange.body is exchange.sender is exchange.go_ahead is None
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,15 @@ def test_without_times_there_is_nothing_to_say() -> None:
             histogram.quantile(share)
 
 
+def test_who_has_done_nothing_has_counted_nothing() -> None:
+    metrics, other = Metrics(), Metrics()
+    assert metrics.requests == metrics.retries == metrics.dials == metrics.failed_dials == metrics.latency.count == 0
+    assert metrics.failures == metrics.timeouts == {}
+    metrics.count_failure(OSError(), "dial")
+    metrics.latency.add(1.0)
+    assert (other.failures, other.timeouts, other.latency.count) == ({}, {}, 0)
+
+
 def test_failures_are_counted_by_their_kind() -> None:
     metrics = Metrics()
     metrics.count_failure(TimeoutError(), "read")
