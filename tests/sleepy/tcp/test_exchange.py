@@ -28,7 +28,7 @@ async def test_a_new_one_has_been_nowhere_and_may_take_its_time(exchange: Exchan
     assert (exchange.data, exchange.idempotent, exchange.follows) == (b"GET / HTTP/1.1\r\n\r\n", True, False)
     assert (exchange.id, exchange.failures, exchange.sent_at) == (0, 0, 0.0)
     assert exchange.timeout == exchange.deadline == math.inf
-    assert not (exchange.streamed or exchange.was_stale or exchange.suspect)
+    assert [exchange.streamed, exchange.was_stale, exchange.suspect] == [False, False, False]
     assert exchange.connection is exchange.body is exchange.sender is exchange.go_ahead is None
 
 
