@@ -64,19 +64,20 @@ class Connection(Generic[M]):
         number: As given.
         messages: How many whole messages have come.
         held_up: Whether the transport has asked us to write no more for now.
+        error: Why we have closed it, if for a reason.
     """
 
     def __init__(self, owner: Owner[Self, M], reader: Reader[M], number: int) -> None:
         self.number = number
         self.messages = 0
         self.held_up = False
+        self.error: Exception | None = None
         self._owner: Owner[Any, M] = owner  # of connections of this kind
         self._reader = reader
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._outgoing: list[bytes] = []
         self._outgoing_size = 0
-        self._error: Exception | None = None
         self._deaf = False  # we are closing or finishing: no message that still comes is for anybody
         self._finishing = False  # we have said all: what still comes is thrown away
         self._peer_ended = False
@@ -182,7 +183,7 @@ class Connection(Generic[M]):
     def abort(self, error: Exception | None = None) -> None:
         """Close at once; what was not sent is lost. The owner is told of ``error``."""
         self._deaf = True
-        self._error = self._error or error
+        self.error = self.error or error
         self.transport.abort()
 
     async def wait_closed(self) -> None:
@@ -236,4 +237,4 @@ class Connection(Generic[M]):
         """See `asyncio.BaseProtocol`."""
         self._writable.set()
         self._gone.set()
-        self._owner.lost(self, self._error or exc)
+        self._owner.lost(self, self.error or exc)

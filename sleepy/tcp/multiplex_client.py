@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Unpack
 from sleepy.tcp.backoff import Backoff
 from sleepy.tcp.client_connection import ClientConnection
 from sleepy.tcp.codec import Encoded
-from sleepy.tcp.errors import ConnectionClosed, RemoteError
+from sleepy.tcp.errors import ConnectionClosed, RemoteError, RemoteProtocolError
 from sleepy.tcp.exchange import Exchange
 from sleepy.tcp.frames import FrameReader, Frames
 from sleepy.tcp.multiplex import HEAD, Kind, Lane, Lanes, decode, encode, renumber
@@ -144,8 +144,10 @@ class MultiplexClient(PeerClient[bytes, bytes]):
             RemoteProtocolError: It is no last word that somebody is due; the connection lets us know that we are confused.
         """
         kind, _, payload = word = decode(message)
+        lane = self._lane_of.get(connection)
+        if lane is None:
+            raise RemoteProtocolError("the peer spoke before it was asked")
         self._backoff.succeeded()
-        lane = self._lane_of[connection]
         now = self._get_loop().time()
         exchange = lane.last_word(word, now)
         if exchange is None:

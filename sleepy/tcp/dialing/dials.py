@@ -78,6 +78,8 @@ class Dials:
             protocol = await self._dialer.dial(lambda: factory().protocol, progress=progress)
             connection = cast("C", protocol)
             if connection.closing:
+                if connection.error is not None:  # it spoke before it was asked
+                    raise connection.error  # noqa: TRY301 -- it failed
                 raise ConnectionClosed("the peer closed the connection as soon as it was made")  # noqa: TRY301 -- it failed
         except Exception as error:  # noqa: BLE001 -- whatever it is, somebody waits to hear of it
             _log.debug("a dial failed: %s", error)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, Self, TypeVar
+from unittest.mock import Mock
 
 from sleepy.trace import Event, Trace
 
@@ -86,6 +87,21 @@ class Watch:
             self._waiters.append((ready, future))
             await soon(future)
         return self.named(name)
+
+
+def speaks_first(words: bytes) -> Callable[..., Awaitable[Any]]:
+    """A dial to a peer whose first words are there before its connection is handed over."""
+
+    async def dial(factory: Callable[[], Any], **_: object) -> Any:
+        connection = factory()
+        connection.connection_made(transport := Mock(asyncio.Transport))
+        transport.is_closing.side_effect = lambda: transport.abort.called
+        connection.data_received(words)
+        if transport.abort.called:
+            connection.connection_lost(None)
+        return connection
+
+    return dial
 
 
 class Wire(asyncio.Protocol):

@@ -22,7 +22,7 @@ from sleepy.tcp.frames import Frames
 from sleepy.tcp.lb_client import LBClient
 from sleepy.tcp.multiplex import Kind, Message, Multiplex, decode, encode
 from sleepy.tcp.multiplex_client import MultiplexClient
-from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, closed_port, soon, turns, turns_until
+from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, closed_port, soon, speaks_first, turns, turns_until
 from tests.sleepy.tcp.virtual import World, now, on_network
 
 Asking = asyncio.Task[bytes]
@@ -332,6 +332,15 @@ async def test_a_peer_that_sends_something_else_is_cut_off(lie: bytes) -> None:
 
 
 @pytest.mark.usefixtures("tidy")
+async def test_a_peer_that_speaks_before_it_is_asked() -> None:
+    """The first id is no secret: an answer to it may be there before the request."""
+    async with MultiplexClient("127.0.0.1:1") as client:
+        client._dials._dialer.dial = speaks_first(encode(Kind.ANSWER, 0, b"x", max_size=1))  # type: ignore[method-assign]
+        with pytest.raises(RemoteProtocolError, match="before it was asked"):
+            await soon(client.do(b""))
+        assert client.conns_count == client.pending_requests == 0
+
+
 async def test_the_longest_message_is_as_long_as_allowed() -> None:
     async with Peer() as peer, MultiplexClient(peer.addr, max_frame_size=100_000) as client:
         (task,) = await ask(client, bytes(100_000))

@@ -24,7 +24,7 @@ from sleepy.tcp import (
     Response,
 )
 from sleepy.tcp.peer_client import PeerClient
-from tests.sleepy.tcp.helpers import Clock, Peer, Watch, closed_port, soon, turns
+from tests.sleepy.tcp.helpers import Clock, Peer, Watch, closed_port, soon, speaks_first, turns
 
 pytestmark = pytest.mark.usefixtures("tidy")
 Make = Callable[..., PeerClient]
@@ -63,6 +63,15 @@ async def test_the_connection_is_used_again(make: Make) -> None:
             wire.answer(b"%d" % number)
             assert (await soon(asking)).body == b"%d" % number
         assert len(peer.wires) == 1
+
+
+async def test_a_peer_that_speaks_before_it_is_asked(make: Make) -> None:
+    """As SSH and SMTP do: it was not the peer that closed, and its words tell what it is."""
+    async with make("127.0.0.1:1") as client:
+        client._dials._dialer.dial = speaks_first(b"SSH-2.0-OpenSSH\r\n\r\n")  # type: ignore[method-assign]
+        with pytest.raises(RemoteProtocolError, match="nobody asked for"):
+            await soon(client.get("/"))
+        assert client._connections == {}
 
 
 async def test_an_answer_to_head_and_interim_answers(make: Make) -> None:

@@ -31,8 +31,8 @@ class Slow:
 class Made:
     """A connection that was made, or has ended since."""
 
-    def __init__(self, *, closing: bool = False, peer: Any = ("10.0.0.9", 80)) -> None:
-        self.closing, self.protocol, self.transport, self.peer = closing, self, self, peer
+    def __init__(self, *, closing: bool = False, error: Exception | None = None, peer: Any = ("10.0.0.9", 80)) -> None:
+        self.closing, self.error, self.protocol, self.transport, self.peer = closing, error, self, self, peer
 
     def get_extra_info(self, name: str) -> Any:
         assert name == "peername"
@@ -88,6 +88,14 @@ async def test_a_connection_that_ended_as_it_was_made_is_a_failure() -> None:
     ((number, error),) = account.told
     assert number == 1
     assert "closed the connection as soon as it was made" in error
+
+
+async def test_a_connection_that_we_closed_as_it_was_made_says_why() -> None:
+    account = Account()
+    await account.start(1, Made(closing=True, error=ValueError("not to our taste")))
+    account.dialer.dials[0].set_result(None)
+    await turns()
+    assert account.told == [(1, "ValueError('not to our taste')")]
 
 
 async def test_the_phase_is_that_of_the_oldest() -> None:
