@@ -1,69 +1,21 @@
-"""`sleepy.sim.network`, `host`, `wire`, `runner`: hosts, routes, names, cuts, and the run itself."""
+"""`sleepy.sim.network`: hosts, routes, names, cuts; rules by their number."""
 
 import asyncio
-import itertools
 import math
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sleepy import sim
+from tests.sleepy.sim.hosts import Inbox, arrivals, line, listen, speak
 
 if TYPE_CHECKING:
     from sleepy.trace import Event
-
-PORT = 9000
-
-
-class Inbox(asyncio.DatagramProtocol):
-    """Remembers what arrives, and when."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[float, bytes]] = []
-        self.errors: list[Exception] = []
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.got.append((round(asyncio.get_running_loop().time(), 9), data))
-
-    def error_received(self, exc: Exception) -> None:
-        self.errors.append(exc)
-
-
-async def listen(inbox: Inbox, address: str = "0.0.0.0") -> None:
-    await asyncio.get_running_loop().create_datagram_endpoint(lambda: inbox, (address, PORT))
-
-
-async def speak(to: str, times: list[float], inbox: Inbox | None = None) -> None:
-    loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: inbox or Inbox(), remote_addr=(to, PORT))
-    for number, time in enumerate(times):
-        await asyncio.sleep(time - loop.time())
-        transport.sendto(b"%d" % number)
-
-
-def arrivals(network: sim.Network, times: list[float], sender: str = "client", to: str = "server") -> list[Any]:
-    """Send a datagram at each time; say when which arrived."""
-    inbox = Inbox()
-
-    async def main() -> None:
-        await network.host("server").run(listen(inbox))
-        await network.host(sender).run(speak(to, times))
-        await asyncio.sleep(10)
-
-    sim.run(main(), network)
-    return inbox.got
-
-
-def line(*names: str, delay: float = 0.01, **options: Any) -> sim.Network:
-    network = sim.Network(**options)
-    for one, other in itertools.pairwise(names):
-        network.link(one, other, sim.Link(delay=delay))
-    return network
 
 
 def test_packets_take_as_long_as_the_wires_on_their_way() -> None:
@@ -138,15 +90,6 @@ def test_packets_that_go_in_circles_die() -> None:
     assert network.wire("r1", "r2").carrier.packets == 32  # each passing takes one of 64 lives
 
 
-def test_rule_3_a_cut_loses_what_is_sent_and_spares_what_is_under_way() -> None:
-    events: list[Event] = []
-    network = line("client", "server", delay=0.5, trace=events.append)
-    network.cut("client", "server", at=1.2, until=3)
-    network.cut("client", "server", at=2, until=4)  # cuts may overlap
-    assert arrivals(network, [1, 2, 3.5, 4]) == [(1.5, b"0"), (4.5, b"3")]
-    assert [event.time for event in events if event.name == "link.lost"] == [2, 3.5]
-
-
 def test_rule_4_figures_change_at_their_time() -> None:
     network = line("client", "server")
     network.change("client", "server", sim.Link(delay=2), at=1)
@@ -214,13 +157,6 @@ def test_corrupt_packets_fail_their_checksum_at_the_destination() -> None:
     assert arrivals(network, [0]) == []
 
 
-def test_duplicates_arrive_twice_even_through_routers() -> None:
-    network = sim.Network()
-    network.link("client", "r1", sim.Link(duplicate=1.0))
-    network.link("r1", "server", sim.Link(duplicate=1.0))
-    assert [data for _, data in arrivals(network, [0])] == [b"0"] * 4
-
-
 def test_a_drop_list_beyond_the_run_is_reported() -> None:
     events: list[Event] = []
     network = sim.Network(0, events.append)
@@ -261,131 +197,6 @@ def test_addresses_may_be_chosen_and_are_never_given_twice() -> None:
     network = sim.Network()
     network.host("a", "10.0.0.2")
     assert [network.host(name).address for name in ("b", "c", "a")] == ["10.0.0.3", "10.0.0.4", "10.0.0.2"]
-
-
-# ---------------------------------------------------------------------- hosts and their programs
-
-
-def test_tasks_live_on_the_host_that_started_them_and_so_do_their_children() -> None:
-    network = line("client", "server")
-
-    async def whereami() -> str:
-        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-            asyncio.DatagramProtocol, remote_addr=("server", 1)
-        )
-        return transport.get_extra_info("sockname")[0]
-
-    async def parent() -> list[str]:
-        async with asyncio.TaskGroup() as group:
-            children = [group.create_task(whereami()) for _ in range(2)]
-        return [child.result() for child in children]
-
-    async def main() -> list[list[str]]:
-        return [await network.host(name).run(parent()) for name in ("client", "server")]
-
-    assert sim.run(main(), network) == [["10.0.0.1"] * 2, ["10.0.0.2"] * 2]
-
-
-def test_a_task_on_no_host_is_told_so() -> None:
-    with pytest.raises(RuntimeError, match=r"lives on no host.*network.host\(name\).start"):
-        sim.run(speak("10.0.0.1", []), sim.Network())
-
-
-def test_outside_of_a_run_nothing_starts() -> None:
-    with pytest.raises(RuntimeError, match=r"'client' runs programs only within sim.run"):
-        sim.Network().host("client").start(asyncio.sleep(0))
-
-
-def test_a_network_is_good_for_one_run() -> None:
-    network = sim.Network()
-    sim.run(asyncio.sleep(0), network)
-    with pytest.raises(RuntimeError, match="make another"):
-        sim.run(asyncio.sleep(0), network)
-
-
-def test_cancelling_a_run_call_cancels_the_program() -> None:
-    network, ended = sim.Network(), list[str]()
-
-    async def program() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append("program")
-
-    async def main() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
-                await network.host("a").run(program())
-
-    sim.run(main(), network)
-    assert ended == ["program"]
-
-
-def test_what_still_runs_when_main_ends_is_cancelled_and_tidies_up() -> None:
-    network, ended = sim.Network(), list[float]()
-
-    async def program() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            await asyncio.sleep(1)
-            ended.append(asyncio.get_running_loop().time())
-
-    async def main() -> None:
-        network.host("a").start(program())
-        await asyncio.sleep(2)
-
-    sim.run(main(), network)
-    assert ended == [3.0]
-
-
-def test_an_error_surfaces_with_its_own_traceback() -> None:
-    network = sim.Network()
-
-    async def breaks() -> None:
-        await asyncio.sleep(1)
-        raise LookupError("mine")
-
-    async def main() -> None:
-        await network.host("a").run(breaks())
-
-    with pytest.raises(LookupError, match="mine") as caught:
-        sim.run(main(), network)
-    assert caught.traceback[-1].name == "breaks"
-
-
-def test_a_deadlock_behind_a_crash_names_the_crash() -> None:
-    network = sim.Network()
-
-    async def server() -> None:
-        raise LookupError("the server's own fault")
-
-    async def client() -> None:
-        await asyncio.Event().wait()
-
-    async def main() -> None:
-        network.host("server").start(server())
-        await network.host("client").run(client())
-
-    with pytest.raises(sim.DeadlockError, match=r"client: test_.*client waits in") as caught:
-        sim.run(main(), network)
-    assert isinstance(caught.value.__cause__, LookupError)
-
-
-def test_a_run_may_be_nested_in_a_running_program() -> None:
-    """As in a notebook, or in a page: the outer loop waits."""
-
-    async def outer() -> float:
-        async def inner() -> float:
-            await asyncio.sleep(5)
-            return asyncio.get_running_loop().time()
-
-        before = asyncio.get_running_loop()
-        result = sim.run(inner())
-        assert asyncio.get_running_loop() is before
-        return result
-
-    assert asyncio.run(outer()) == 5.0
 
 
 PROGRAM = """

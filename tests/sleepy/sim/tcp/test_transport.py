@@ -1,10 +1,8 @@
-"""`sleepy.sim.tcp.transport`, `server` and `stack`: asyncio's streams and protocols over simulated TCP."""
+"""`sleepy.sim.tcp.transport`: asyncio's streams and protocols over simulated TCP."""
 
 import asyncio
-import errno
 import re
 import socket as real_socket
-from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -15,55 +13,18 @@ from sleepy import sim
 from sleepy.sim.tcp.receiver import ACK_DELAY, BUFFER
 from sleepy.sim.tcp.transport import SEND_BUFFER
 from sleepy.sim.testing import links
-
-PORT = 8000
-DELAY = 0.05
-MINUTE = 60.0
-GIVING_UP = 900.0  # seconds that 15 expiries take at least
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-def simulate(
-    client: Callable[[], Coroutine[Any, Any, Any]],
-    handler: Handler | None = None,
-    link: sim.Link | None = None,
-    seed: int = 0,
-    **limits: float,
-) -> Any:
-    """Run a client against a server that treats each connection by the handler."""
-    network = sim.Network(seed)
-    network.link("client", "server", sim.Link(delay=DELAY) if link is None else link)
-
-    async def serve() -> None:
-        await asyncio.start_server(handler, "0.0.0.0", PORT)
-
-    async def main() -> Any:
-        if handler is not None:
-            await network.host("server").run(serve())
-        return await network.host("client").run(client())
-
-    return sim.run(main(), network, **limits)
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
-async def upper(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer each line in capitals."""
-    async for line in reader:
-        writer.write(line.upper())
-        await writer.drain()
-    writer.close()
-
-
-async def count_bytes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with how many bytes came."""
-    total = 0
-    while data := await reader.read(65536):
-        total += len(data)
-    writer.write(b"%d" % total)
-    writer.close()
+from tests.sleepy.sim.tcp.streams import (
+    DELAY,
+    GIVING_UP,
+    MINUTE,
+    PORT,
+    Recorder,
+    count_bytes,
+    now,
+    record,
+    simulate,
+    upper,
+)
 
 
 def test_a_connection_takes_a_round_trip_and_a_question_another() -> None:
@@ -164,106 +125,6 @@ def test_the_same_seed_gives_the_same_bytes_on_the_wire() -> None:
 
     assert capture(1) == capture(1)
     assert capture(1) != capture(2)
-
-
-# ---------------------------------------------------------------------- connecting
-
-
-def test_connecting_to_a_port_on_which_nobody_listens_is_refused() -> None:
-    async def client() -> float:
-        with pytest.raises(ConnectionRefusedError, match=r"nobody listens at 10\.0\.0\.2:8000"):
-            await asyncio.open_connection("server", PORT)
-        return now()
-
-    assert simulate(client) == pytest.approx(2 * DELAY)
-
-
-def test_connecting_to_an_address_of_nobody_times_out() -> None:
-    async def client() -> float:
-        with pytest.raises(TimeoutError, match=r"no answer from 192.0.2.1:8000"):
-            await asyncio.open_connection("192.0.2.1", PORT)
-        return now()
-
-    assert simulate(client) == 127
-
-
-def test_connecting_to_a_host_without_a_way_fails_at_once() -> None:
-    network = sim.Network()
-    network.host("island")
-
-    async def client() -> None:
-        with pytest.raises(OSError, match=r"no way to 10.0.0.1") as caught:
-            await asyncio.open_connection("island", PORT)
-        assert caught.value.errno == errno.ENETUNREACH
-
-    async def main() -> None:
-        await network.host("client").run(client())
-
-    sim.run(main(), network)
-
-
-def test_a_router_without_a_way_reports_back() -> None:
-    network = sim.Network()
-    network.link("client", "router", sim.Link(delay=DELAY))
-    network.host("island")
-    network.link("island", "other")
-    network.route("client", "island", via="router")
-
-    async def client() -> float:
-        with pytest.raises(OSError, match=r"no way to"):
-            await asyncio.open_connection("island", PORT)
-        return now()
-
-    async def main() -> float:
-        return await network.host("client").run(client())
-
-    assert sim.run(main(), network) == pytest.approx(2 * DELAY)
-
-
-def test_an_unknown_name_is_an_error() -> None:
-    async def client() -> None:
-        with pytest.raises(real_socket.gaierror, match="no host is called 'srever'"):
-            await asyncio.open_connection("srever", PORT)
-
-    simulate(client)
-
-
-def test_a_cancelled_attempt_leaves_nothing_behind() -> None:
-    async def client() -> int:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await asyncio.open_connection("192.0.2.1", PORT)
-        return len(sim.host.here().tcp._sockets)
-
-    assert simulate(client) == 0
-
-
-def test_a_local_address_may_be_chosen() -> None:
-    async def client() -> list[Any]:
-        names = []
-        for _ in range(2):
-            _, writer = await asyncio.open_connection("server", PORT, local_addr=("client", 777))
-            names.append(writer.get_extra_info("sockname"))
-            with pytest.raises(OSError, match="777") as caught:
-                await asyncio.open_connection("server", PORT, local_addr=("client", 777))
-            assert caught.value.errno == errno.EADDRINUSE
-            writer.transport.abort()
-            await asyncio.sleep(1)
-        return names
-
-    assert simulate(client, upper) == [("10.0.0.1", 777)] * 2
-
-
-def test_a_host_talks_to_itself() -> None:
-    async def client() -> bytes:
-        await asyncio.start_server(upper, "localhost", 5)
-        reader, writer = await asyncio.open_connection("127.0.0.1", 5)
-        writer.write(b"self\n")
-        answer = await reader.readline()
-        writer.close()
-        return answer
-
-    assert simulate(client) == b"SELF\n"
 
 
 # ---------------------------------------------------------------------- reading and writing
@@ -417,23 +278,6 @@ def test_only_bytes_can_be_written() -> None:
 
 
 # ---------------------------------------------------------------------- ending
-
-
-class Recorder(asyncio.Protocol):
-    """Remembers how it ended."""
-
-    def __init__(self) -> None:
-        self.ends: list[Any] = []
-
-    def eof_received(self) -> None:
-        self.ends.append("eof")
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.ends.append(exc)
-
-
-async def record(handler_time: float = 1.0) -> tuple[asyncio.Transport, Recorder]:
-    return await asyncio.get_running_loop().create_connection(Recorder, "server", PORT)
 
 
 def test_rule_3_close_sends_what_was_written() -> None:
@@ -651,114 +495,3 @@ def test_nagles_algorithm_is_off_until_a_program_clears_nodelay() -> None:
 
     quick, patient = 2 * DELAY, 4 * DELAY + ACK_DELAY
     assert simulate(client, upper) == pytest.approx([quick, quick, patient, patient, quick])
-
-
-# ---------------------------------------------------------------------- servers
-
-
-def test_a_server_has_a_port_that_was_free_and_tells_it() -> None:
-    async def client() -> int:
-        async with await asyncio.start_server(upper, "localhost", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            assert server.is_serving()
-            reader, writer = await asyncio.open_connection("localhost", port)
-            writer.write(b"x\n")
-            assert await reader.readline() == b"X\n"
-            with pytest.raises(OSError, match=str(port)):
-                await asyncio.start_server(upper, "localhost", port)
-            writer.close()
-        assert server.sockets == ()
-        with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection("localhost", port)
-        await asyncio.start_server(upper, "localhost", port)
-        return port
-
-    assert simulate(client) >= 49152
-
-
-def test_rules_1_and_2_a_closed_server_keeps_its_connections_and_waits_for_them() -> None:
-    async def client() -> list[float]:
-        server = await asyncio.start_server(upper, ["localhost", "client"], 5)
-        reader, writer = await asyncio.open_connection("localhost", 5)
-        await asyncio.sleep(1)
-        server.close()
-        waiting = asyncio.create_task(server.wait_closed())
-        await asyncio.sleep(1)
-        assert not waiting.done()
-        writer.write(b"still here\n")
-        assert await reader.readline() == b"STILL HERE\n"
-        writer.close()
-        await waiting
-        return [now()]
-
-    assert simulate(client) == [2.0]
-
-
-def test_a_server_need_not_serve_at_once() -> None:
-    async def client() -> None:
-        server = await asyncio.start_server(upper, "localhost", 5, start_serving=False)
-        reader, _ = await asyncio.open_connection("localhost", 5)
-        with pytest.raises(ConnectionResetError):
-            await reader.read()
-        serving = asyncio.create_task(server.serve_forever())
-        await asyncio.sleep(0)
-        with pytest.raises(RuntimeError, match="already being awaited"):
-            await server.serve_forever()
-        _, writer = await asyncio.open_connection("localhost", 5)
-        writer.close()
-        await asyncio.sleep(1)
-        serving.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await serving
-        with pytest.raises(RuntimeError, match="is closed"):
-            await server.start_serving()
-
-    simulate(client)
-
-
-def test_a_server_can_be_rid_of_its_clients() -> None:
-    async def client() -> list[Any]:
-        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "localhost", 5)
-        _, first = await asyncio.get_running_loop().create_connection(Recorder, "localhost", 5)
-        await asyncio.sleep(1)
-        server.close_clients()
-        await asyncio.sleep(1)
-        _, second = await asyncio.get_running_loop().create_connection(Recorder, "localhost", 5)
-        await asyncio.sleep(1)
-        server.abort_clients()
-        await asyncio.sleep(1)
-        return [first.ends, [type(end) for end in second.ends]]
-
-    assert simulate(client) == [["eof", None], [ConnectionResetError]]
-
-
-def test_a_port_that_lingers_at_the_server_may_be_called_from_again() -> None:
-    async def handler(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"bye")
-        writer.close()  # who ends first lingers
-
-    async def client() -> list[bytes]:
-        answers = []
-        for _ in range(2):
-            reader, writer = await asyncio.open_connection("server", PORT, local_addr=("client", 6000))
-            answers.append(await reader.read())
-            writer.close()
-            await asyncio.sleep(1)
-        return answers
-
-    assert simulate(client, handler) == [b"bye", b"bye"]
-
-
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [({"ssl": True}, NotImplementedError), ({"sock": 1}, NotImplementedError), ({"tpyo": 1}, TypeError)],
-)
-def test_options_that_cannot_be_heeded_are_refused(options: dict[str, Any], error: type[Exception]) -> None:
-    async def client() -> None:
-        loop = asyncio.get_running_loop()
-        with pytest.raises(error, match="create_connection"):
-            await loop.create_connection(Recorder, "server", PORT, **options)
-        with pytest.raises(error, match="create_server"):
-            await loop.create_server(Recorder, "0.0.0.0", PORT, **options)
-
-    simulate(client)
