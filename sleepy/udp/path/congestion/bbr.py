@@ -21,6 +21,7 @@ Rules:
    last part is longer by up to four, at random: senders that probe all at the same moment learn nothing.
 5. *Probe the round trip*: if no sample came near the least for 10 seconds, the own queue may be hiding it. For 200 ms and a
    round only four packets are under way. Who shares the path sees the least at the same moment, and so does the same soon.
+   A sample of an application-limited sender, as after a pause, is simply believed: there is no own queue that could hide it.
 6. The window is one and a half BDP, since acks come in clumps and late, and at least four packets. (BBR has two; but what
    several senders have under way beyond their BDP is a standing queue, and while it stands shares cannot change.)
 7. When probing (rule 4) everybody adds the same on top, 14 packets per round trip, and has as much more window. To multiply
@@ -240,7 +241,7 @@ class Bbr:
         expired = ack.now > self._rtt_time + RTT_LIFETIME
         if ack.rtt is not None and (ack.rtt <= self.rtt or expired):
             self.rtt, self._rtt_time = max(ack.rtt, LEAST_RTT), ack.now
-        if expired and self.state is not State.PROBE_RTT and self._round > 1:
+        if expired and not ack.app_limited and self.state is not State.PROBE_RTT and self._round > 1:
             self.state = State.PROBE_RTT
             self._gain = 1.0
             self._probe_end = None

@@ -43,6 +43,14 @@ class PathModel:
             if not self.states or self.states[-1][1] is not self.control.state:
                 self.states.append((self.now, self.control.state))
 
+    def pause(self, seconds: float) -> None:
+        """Nothing to send, for so long."""
+        while self.under_way:
+            self.now = self.under_way[0][0]
+            self.hear()
+        self.samples.on_app_limited(self.in_flight)
+        self.now += seconds
+
     def send(self) -> None:
         mark = self.samples.on_sent(self.in_flight, self.now)
         self.free = max(self.free, self.now) + SIZE / self.rate
@@ -141,6 +149,19 @@ def test_the_round_trip_is_probed_every_ten_seconds() -> None:
     assert 9.0 < world.states[index][0] < 12.0
     assert 0.2 <= world.states[index + 1][0] - world.states[index][0] < 0.7
     assert world.control.rtt == pytest.approx(2 * RTT, rel=0.1)
+
+
+def test_after_a_pause_nobody_is_made_to_wait_for_the_round_trip() -> None:
+    """Rule 5: nothing was under way, so the first sample is the least there is; it is believed, even if it grew."""
+    world = path()
+    world.run(3.0)
+    window = world.control.window
+    world.pause(12.0)
+    world.rtt = 2 * RTT
+    world.run(world.now + 2.5 * RTT)
+    assert world.control.window > window
+    assert world.control.rtt == pytest.approx(2 * RTT, rel=0.05)
+    assert State.PROBE_RTT not in [state for _, state in world.states]
 
 
 def test_probing_the_round_trip_means_four_packets() -> None:
