@@ -152,14 +152,16 @@ class FrameReader:
     """Cuts the bytes of one connection into frames; asked for or not, as is right for requests.
 
     Args:
-        max_size: The longest payload, in bytes.
+        max_size: The longest body, in bytes.
+        head_size: How many bytes of each payload are a protocol's own, and stand before the body.
     """
 
-    __slots__ = ("_begun", "_max_size", "_more", "_wanted", "keep_alive")
+    __slots__ = ("_begun", "_head_size", "_max_size", "_more", "_wanted", "keep_alive")
     in_head = False  # a frame may be long, and take its time
 
-    def __init__(self, max_size: int) -> None:
-        self._max_size = max_size
+    def __init__(self, max_size: int, head_size: int = 0) -> None:
+        self._max_size = head_size + max_size
+        self._head_size = head_size
         self._begun = bytearray()  # a frame that is not whole yet
         self._wanted = 0  # until it has so many bytes there is nothing to be done
         self._more = False  # whether bytes came behind the frame that was given last
@@ -188,7 +190,7 @@ class FrameReader:
         while size - at >= _LENGTH:
             length = int.from_bytes(data[at : at + _LENGTH], "big")
             if length > self._max_size:
-                raise BodyTooLarge(self._max_size)
+                raise BodyTooLarge(self._max_size - self._head_size)
             end = at + _LENGTH + length
             if end > size:
                 self._wanted = _LENGTH + length

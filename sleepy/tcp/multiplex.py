@@ -126,7 +126,7 @@ class Multiplex(Frames):
         begun: "Callable[[bytes], Stream | None] | None" = None,  # noqa: ARG002 -- a frame is given when it is whole
     ) -> FrameReader:
         """A reader for the server's side of one connection."""
-        return FrameReader(HEAD.size + self._limit(max_body_size))
+        return FrameReader(self._limit(max_body_size), HEAD.size)
 
     def last_word(self, kind: Kind, number: int, payload: bytes = b"") -> bytes:
         """What ends a call, as bytes; see `encode`."""

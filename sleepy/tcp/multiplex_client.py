@@ -239,7 +239,7 @@ class _Calls(Frames):
         return Encoded(encode(Kind.REQUEST, 0, request, max_size=self._max_frame_size), self._idempotent)
 
     def answer_reader(self, max_body_size: int | None = None) -> "AnswerReader[bytes, bytes]":
-        return _WordReader(HEAD.size + self._limit(max_body_size))
+        return _WordReader(self._limit(max_body_size), HEAD.size)
 
 
 class _WordReader(FrameReader):

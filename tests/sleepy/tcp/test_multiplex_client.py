@@ -327,6 +327,9 @@ async def test_a_peer_that_sends_something_else_is_cut_off(lie: bytes) -> None:
         wire.send(lie)
         expected = BodyTooLarge if lie[1] == 1 else RemoteProtocolError
         assert await errors(tasks) == [expected, expected]
+        if lie[1] == 1:
+            with pytest.raises(BodyTooLarge, match=f"limit of {1 << 16} bytes"):  # as it was set, without the id
+                await tasks[0]
         await wire.gone()
         assert len(peer.wires) == 1
 
