@@ -12,7 +12,10 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import atheris
+try:
+    import atheris
+except ModuleNotFoundError:
+    sys.exit('python -m fuzz needs atheris: pip install -e ".[fuzz]"')
 
 HERE = Path(__file__).parent
 TARGETS = sorted(path.stem for path in HERE.glob("[a-z]*.py"))
