@@ -13,11 +13,14 @@ class RequestTimeout(SleepyError, TimeoutError):
     Attributes:
         phase: What the request was waiting for: ``queue`` (its turn), a new connection (``dial-queue``, ``dns``, ``dial`` or
             ``tls``, see `sleepy.tcp.dialing.dialer`), ``write`` (the peer, to take it) or ``read`` (the answer).
+        __cause__: Why the last attempt failed, if there was one; in that phase it was about to be repeated.
     """
 
-    def __init__(self, phase: str, timeout: float) -> None:
-        super().__init__(f"no answer within {timeout:g} s; the time ran out in phase {phase!r}")
+    def __init__(self, phase: str, timeout: float, failure: Exception | None = None) -> None:
+        before = "" if failure is None else f", after an attempt that failed: {failure}"
+        super().__init__(f"no answer within {timeout:g} s; the time ran out in phase {phase!r}{before}")
         self.phase = phase
+        self.__cause__ = failure
 
 
 class NoFreeConnections(SleepyError):

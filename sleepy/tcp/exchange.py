@@ -34,6 +34,7 @@ class Exchange(Generic[Q, A]):
         connection: Where it was sent, once it was.
         sent_at: When, in seconds on the loop's clock.
         failures: How often it failed in a way that counts against ``max_attempts``.
+        failure: Why the last attempt failed.
         was_stale: Whether it met a connection that the peer had closed while it was idle.
         suspect: Whether a connection was lost when its answer was the next, and it may have been the cause.
         body: The answer's body, once it was sent, if it is streamed.
@@ -48,6 +49,7 @@ class Exchange(Generic[Q, A]):
     deadline = math.inf
     sent_at = 0.0
     failures = 0
+    failure: Exception | None = None
     was_stale = False
     suspect = False
     connection: "ClientConnection[Q, A] | None" = None
@@ -63,6 +65,7 @@ class Exchange(Generic[Q, A]):
 
     def count_failure(self, error: Exception) -> None:
         """An attempt has failed. The first that met a stale connection is not held against the request."""
+        self.failure = error
         if isinstance(error, ConnectionClosed) and error.stale and not self.was_stale:
             self.was_stale = True
         else:

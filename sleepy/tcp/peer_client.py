@@ -385,7 +385,7 @@ class PeerClient(Generic[Q, A]):
                 self._limit(exchange, timeout)  # the next phase has its own
                 return
         self._abandon(exchange)  # now, not when the caller's task runs: nothing may be sent for it any more
-        exchange.fail(RequestTimeout(phase, timeout))
+        exchange.fail(RequestTimeout(phase, timeout, exchange.failure))
 
     def _phase(self, exchange: Exchange[Q, A]) -> str:
         connection = exchange.connection

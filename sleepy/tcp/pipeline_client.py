@@ -182,7 +182,7 @@ class PipelineClient(PeerClient[Q, A]):
         if self._pipeline.lanes:
             return
         for exchange in list(self._pipeline.waiting):
-            exchange.failures += 1
+            exchange.count_failure(error)
             if exchange.failures >= self._max_attempts:
                 self._pipeline.withdraw(exchange)
                 exchange.fail(error)

@@ -19,6 +19,14 @@ def test_a_timeout_says_how_long_it_was_and_in_which_phase(phase: str) -> None:
     assert isinstance(error, TimeoutError)
     assert error.phase == phase
     assert str(error) == f"no answer within 0.25 s; the time ran out in phase {phase!r}"
+    assert error.__cause__ is None
+
+
+def test_a_timeout_of_a_second_attempt_says_why_the_first_failed() -> None:
+    first = ConnectionClosed("the peer closed the connection")
+    error = RequestTimeout("queue", 2.0, first)
+    assert str(error).endswith("in phase 'queue', after an attempt that failed: the peer closed the connection")
+    assert error.__cause__ is first
 
 
 def test_a_closed_connection_says_whether_it_was_stale() -> None:

@@ -29,7 +29,7 @@ async def test_a_new_one_has_been_nowhere_and_may_take_its_time(exchange: Exchan
     assert (exchange.id, exchange.failures, exchange.sent_at) == (0, 0, 0.0)
     assert exchange.timeout == exchange.deadline == math.inf
     assert [exchange.streamed, exchange.was_stale, exchange.suspect] == [False, False, False]
-    assert exchange.connection is exchange.body is exchange.sender is exchange.go_ahead is None
+    assert exchange.connection is exchange.body is exchange.sender is exchange.go_ahead is exchange.failure is None
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ async def test_only_the_first_stale_connection_is_not_held_against_it(
     for error in errors:
         exchange.count_failure(error)
     assert exchange.failures == failures
+    assert exchange.failure is errors[-1]
     assert exchange.was_stale == (STALE in errors)
 
 

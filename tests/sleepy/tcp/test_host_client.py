@@ -462,6 +462,18 @@ async def test_an_interim_answer_is_an_answer_begun() -> None:
         assert not closed.value.stale
 
 
+async def test_a_timeout_of_a_second_attempt_says_why_the_first_failed() -> None:
+    clock = Clock()
+    async with Peer() as peer, HostClient(peer.addr) as client:
+        task = asyncio.create_task(client.get("/", timeout=5.0))
+        (await peer.accept()).close()
+        await (await peer.accept()).read_head()
+        await clock.advance(5.1)
+        with pytest.raises(RequestTimeout, match="phase 'read', after an attempt that failed: ") as late:
+            await soon(task)
+        assert isinstance(late.value.__cause__, ConnectionClosed)
+
+
 async def test_a_failed_dial_is_told_to_one_and_not_retried() -> None:
     """The peer is down: each caller hears of a dial of his own, and nobody dials for ever."""
     async with Peer() as peer, HostClient(peer.addr, max_conns=1) as client:

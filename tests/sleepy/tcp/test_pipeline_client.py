@@ -16,7 +16,7 @@ from sleepy.tcp import (
     RequestTimeout,
     Response,
 )
-from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, closed_port, soon, turns
+from tests.sleepy.tcp.helpers import Clock, Peer, Watch, Wire, closed_port, soon, turns, turns_until
 
 pytestmark = pytest.mark.usefixtures("tidy")
 Asking = asyncio.Task[Response]
@@ -458,6 +458,17 @@ async def test_a_poisonous_request_does_not_live_for_ever() -> None:
         await read(wire, "behind")
         wire.answer(b"x")
         assert await bodies([behind]) == [b"x"]
+
+
+async def test_who_waits_for_a_peer_that_is_down_until_the_time_is_up_hears_why() -> None:
+    clock = Clock()
+    async with PipelineClient(closed_port()) as client:
+        task = asyncio.create_task(client.get("/", timeout=0.05))
+        await turns_until(lambda: client.metrics.failed_dials > 0)
+        await clock.advance(0.1)
+        with pytest.raises(RequestTimeout, match="after an attempt that failed: cannot connect") as late:
+            await soon(task)
+        assert isinstance(late.value.__cause__, OSError)
 
 
 async def test_where_something_was_answered_a_loss_is_no_sign_of_a_peer_that_is_down() -> None:
