@@ -5,7 +5,7 @@ again at the next event. Whoever can wait (`sleepy.udp.nodes.node`) makes waitin
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from sleepy.udp.connections.connection_errors import ClosedLocally, ConnectionClosed
 from sleepy.udp.connections.connection_events import Closed, Event
@@ -15,6 +15,8 @@ from sleepy.udp.delivery.block_memory import DEFAULT_MEMORY
 from sleepy.udp.delivery.blocks import OutgoingBlock, TooManyBlocks
 from sleepy.udp.delivery.channels.config import ChannelConfig, QueueFull
 from sleepy.udp.delivery.messages import BLOCK_PRIORITY, Messages
+
+Message: TypeAlias = bytes | bytearray | memoryview
 
 _OPEN: Final = State.OPEN  # an enum's member takes a while to find, and is asked for with each message
 
@@ -63,22 +65,25 @@ class Dialogue:
         """Why nothing may be sent."""
         return self._ending.error or ClosedLocally("we are closing the connection")
 
-    def send(self, message: bytes, channel: int = 0, expires: float | None = None) -> None:
+    def send(self, message: Message, channel: int = 0, expires: float | None = None) -> None:
         """Queue a message; after ``expires`` (a time, in seconds) it is given up.
 
         Raises:
             QueueFull: The channel has no room; the event `RoomAgain` tells when it has.
             MessageTooLarge: It exceeds the channel's ``max_message_size``.
             ConnectionClosed: The connection is no more, or is being closed.
+            TypeError: The message is not bytes.
             ValueError: There is no such channel.
         """
         if not self.offer(message, channel, expires):
             raise QueueFull(f"channel {channel} has no room for a message of {len(message)} bytes")
 
-    def offer(self, message: bytes, channel: int = 0, expires: float | None = None) -> bool:
+    def offer(self, message: Message, channel: int = 0, expires: float | None = None) -> bool:
         """Queue a message, as by `send`, if its channel has room; whether it had."""
         if self._ending.state is not _OPEN:
             raise self._closed()
+        if not isinstance(message, bytes):
+            message = _copied(message)
         sender = self._messages.senders[channel] if 0 <= channel < self._channels else None
         if sender is None:
             sender = self._messages.sender(channel)
@@ -142,3 +147,11 @@ class Dialogue:
             raise
         self._news.watch(block)
         return block
+
+
+def _copied(message: bytearray | memoryview) -> bytes:
+    """A message that may still change: as it is now. What is no bytes is told at once, not when packets are filled."""
+    try:
+        return memoryview(message).tobytes()
+    except TypeError:
+        raise TypeError(f"a message is bytes, not {type(message).__name__}; encode text: text.encode()") from None

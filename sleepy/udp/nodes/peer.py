@@ -27,6 +27,7 @@ from sleepy.udp.address import Address, in_words
 from sleepy.udp.connections import connection_events as events
 from sleepy.udp.connections.connection_errors import ConnectionClosed
 from sleepy.udp.connections.connection_statistics import ConnectionStatistics
+from sleepy.udp.connections.dialogue import Message
 from sleepy.udp.delivery.messages import BLOCK_PRIORITY
 from sleepy.udp.nodes.block_desk import BlockDesk
 from sleepy.udp.nodes.partings import until_parted
@@ -99,33 +100,35 @@ class Peer:
     # ---- messages
 
     # --8<-- [start:send]
-    def send(self, message: bytes, channel: int = 0, *, lifetime: float | None = None) -> Coroutine[Any, Any, None]:
+    def send(self, message: Message, channel: int = 0, *, lifetime: float | None = None) -> Coroutine[Any, Any, None]:
         """Send a message as soon as its channel has room (rule 1); it is then ours to deliver.
 
         Args:
-            message: Up to the channel's ``max_message_size`` bytes.
+            message: Up to the channel's ``max_message_size`` bytes; what can change is copied.
             channel: Which channel.
             lifetime: After how many seconds, counted from now, it need not arrive any more.
 
         Raises:
             ConnectionClosed: The connection has ended; the subclass says why.
             MessageTooLarge: Send it as a block, or through a stream.
+            TypeError: The message is not bytes.
             ValueError: There is no such channel.
         """
         return self._send_patiently(message, channel, lifetime)
 
-    async def _send_patiently(self, message: bytes, channel: int, lifetime: float | None) -> None:
+    async def _send_patiently(self, message: Message, channel: int, lifetime: float | None) -> None:
         expires = None if lifetime is None else self._owner.now() + lifetime
         if (self._sending and channel in self._sending) or not self._send(message, channel, expires):  # rule 2
             await self._send_in_turn(message, channel, expires)
 
-    def send_nowait(self, message: bytes, channel: int = 0, *, lifetime: float | None = None) -> None:
+    def send_nowait(self, message: Message, channel: int = 0, *, lifetime: float | None = None) -> None:
         """Send a message at once, or not at all.
 
         Raises:
             QueueFull: The channel has no room.
             ConnectionClosed: The connection has ended; the subclass says why.
             MessageTooLarge: Send it as a block, or through a stream.
+            TypeError: The message is not bytes.
             ValueError: There is no such channel.
         """
         expires = None if lifetime is None else self._owner.now() + lifetime
@@ -136,10 +139,10 @@ class Peer:
 
     # --8<-- [end:send]
 
-    async def _send_in_turn(self, message: bytes, channel: int, expires: float | None) -> None:
+    async def _send_in_turn(self, message: Message, channel: int, expires: float | None) -> None:
         await _wait(self._sending, channel, lambda: self._send(message, channel, expires) or None)
 
-    def _send(self, message: bytes, channel: int, expires: float | None) -> bool:
+    def _send(self, message: Message, channel: int, expires: float | None) -> bool:
         line = self._line
         if not line.connection.offer(message, channel, expires):
             return False
