@@ -246,7 +246,9 @@ for _method, _reason in REFUSED.items():
 def _position(task: asyncio.Task[Any]) -> str:
     """The line in which a task's own code waits, and what it waits for, innermost."""
     coroutine: Any = task.get_coro()
-    frame = coroutine.cr_frame
+    frame = getattr(coroutine, "cr_frame", None)
+    if frame is None:  # of a generator, or of what others wrote in another language
+        return repr(coroutine)
     place = f"{coroutine.__qualname__} ({frame.f_code.co_filename}:{frame.f_lineno})"
     innermost = coroutine
     while hasattr(innermost.cr_await, "cr_await"):

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import threading
 import tracemalloc
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from itertools import count
 from typing import Any
 
@@ -137,6 +137,18 @@ def test_rule_4_a_deadlock_names_who_waits_and_where() -> None:
     assert "test_clock.py:" in text
     assert "in Event.wait" in text
     assert "sleeper" not in text
+
+
+def test_rule_4_a_deadlock_names_what_is_no_plain_coroutine_too() -> None:
+    async def items() -> AsyncGenerator[int, None]:
+        await asyncio.Event().wait()
+        yield 1
+
+    async def main() -> None:
+        await asyncio.get_running_loop().create_task(anext(items()), name="reader")  # type: ignore[arg-type]
+
+    with pytest.raises(DeadlockError, match="reader waits in <async_generator_asend"):
+        run(main())
 
 
 def test_rule_5_virtual_time_is_bounded() -> None:
