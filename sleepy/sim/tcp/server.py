@@ -43,10 +43,14 @@ class SimulatedServer(asyncio.AbstractServer):
         self._serving = False
         self._closed = False
         self._addresses: list[Address] = []
-        for address in addresses:
-            chosen = host.tcp.ports.choose(address)
-            host.tcp.ports.bind(chosen, self._refuse)
-            self._addresses.append(chosen)
+        try:
+            for address in addresses:
+                chosen = host.tcp.ports.choose(address)
+                host.tcp.ports.bind(chosen, self._refuse)
+                self._addresses.append(chosen)
+        except OSError:
+            self.close()  # all or none
+            raise
 
     @property
     def sockets(self) -> tuple[SocketInfo, ...]:
@@ -123,14 +127,19 @@ class SimulatedServer(asyncio.AbstractServer):
 
     def _serve(self, socket: Socket) -> None:
         context = copy_context()
-        transport = TcpTransport(socket, self._protocol_factory(), context, self._lose)
+        try:
+            protocol = self._protocol_factory()
+        except Exception:
+            self._refuse(socket)  # else the peer would wait for somebody who will never be there
+            raise
+        transport = TcpTransport(socket, protocol, context, self._lose)
         if not transport.is_closing():
             self._transports[transport] = None
 
     # --8<-- [end:accept]
 
     def _refuse(self, socket: Socket) -> None:
-        """A connection has opened, but nobody serves yet."""
+        """A connection has opened, but nobody serves it."""
         socket.connection.abort()
         socket.pump()
 

@@ -82,3 +82,29 @@ def test_a_server_can_be_rid_of_its_clients() -> None:
         return [first.ends, [type(end) for end in second.ends]]
 
     assert simulate(client) == [["eof", None], [ConnectionResetError]]
+
+
+def test_a_server_has_all_of_its_addresses_or_none() -> None:
+    async def client() -> None:
+        with pytest.raises(OSError, match="Cannot assign requested address"):
+            await asyncio.start_server(upper, ["localhost", "server"], 5)
+        await asyncio.start_server(upper, "localhost", 5)
+
+    simulate(client)
+
+
+def test_who_gets_no_protocol_is_not_left_waiting() -> None:
+    """As by asyncio, whose socket is closed with the failed attempt."""
+    told: list[object] = []
+
+    async def client() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+        await loop.create_server(lambda: asyncio.Protocol(1), "localhost", 5)  # type: ignore[call-arg]
+        reader, writer = await asyncio.open_connection("localhost", 5)
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+    simulate(client)
+    assert [type(error) for error in told] == [TypeError]
