@@ -107,6 +107,10 @@ class Host:
         errors = [None if task.cancelled() else task.exception() for task in self._ended]
         return [error for error in errors if error is not None]
 
+    def end(self) -> None:
+        """The run is over: whoever crashed, and nobody asked, is told of by asyncio when the task is forgotten."""
+        self._ended.clear()
+
     # --8<-- [start:send]
     def send(
         self, source: str, destination: str, payload: Datagram | Segment | Unreachable, *, dont_fragment: bool = False

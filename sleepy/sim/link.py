@@ -35,7 +35,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 SMALLEST_MTU: Final = 68  # RFC 791, section 3.2: every internet module must forward 68 bytes unfragmented
 
@@ -126,11 +126,11 @@ class Link:
         if self.rate is not None:
             _check("rate", self.rate, "is in bits per second, more than 0 (1e6 is a megabit)", least=math.ulp(0.0))
         if self.queue is not None:
-            _check("queue", self.queue, "is in bytes, 0 or more", least=0)
+            _check("queue", self.queue, "is in whole bytes, 0 or more", least=0, whole=True)
             if self.rate is None:
                 raise ValueError(f"queue {self.queue} needs a rate: without one nothing ever waits")
         if self.mtu is not None:
-            _check("mtu", self.mtu, f"is in bytes, {SMALLEST_MTU} or more", least=SMALLEST_MTU)
+            _check("mtu", self.mtu, f"is in whole bytes, {SMALLEST_MTU} or more", least=SMALLEST_MTU, whole=True)
         if self.burst is not None:
             object.__setattr__(self, "burst", _burst(self.burst))  # frozen: a scenario file brings a list
         object.__setattr__(self, "drop", _drop_list(self.drop))
@@ -254,9 +254,10 @@ class _Chances(dict[str, Random]):
         return self[kind]
 
 
-def _check(name: str, value: object, meaning: str, *, least: float, most: float = math.inf) -> None:
+def _check(name: str, value: Any, meaning: str, *, least: float, most: float = math.inf, whole: bool = False) -> None:
     """Refuse what is no number, or none in the range."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most or value == math.inf:
+    number = isinstance(value, int) if whole else isinstance(value, int | float)
+    if not number or isinstance(value, bool) or not least <= value <= most or value == math.inf:
         raise ValueError(f"{name} is {value!r}, but it {meaning}")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar, cast
 
 from sleepy.sim.clock import VirtualLoop, refuse
 from sleepy.sim.host import here
-from sleepy.sim.sockets import ANY, LOCALHOST, Address
+from sleepy.sim.sockets import ANY, LOCALHOST, Address, check_port
 from sleepy.sim.tcp.server import SimulatedServer
 from sleepy.sim.tcp.transport import TcpTransport
 
@@ -116,6 +116,7 @@ def _resolve(host: Any, port: Any, *, passive: bool = False) -> Address:
         number = int(port or 0)
     except ValueError:
         raise socket.gaierror(socket.EAI_SERVICE, f"simulated ports have numbers, not names such as {port!r}") from None
+    check_port(number)
     if not host:
         return (ANY if passive else LOCALHOST, number)
     return (here().network.resolve(host), number)
@@ -127,11 +128,15 @@ def _pair(address: tuple[str, int] | str) -> tuple[str, int]:
     return address[0], address[1]
 
 
+_NO_TLS: Final = "TLS draws on real randomness and real clocks; leave it out of the simulation"
 _REASONS: Final[Mapping[str, str]] = {
     "sock": "a real socket knows nothing of virtual time; give host and port",
     "reuse_port": "a simulated port has one owner",
     "allow_broadcast": "a simulated link joins two hosts, so there is nobody else to hear it",
-    "ssl": "TLS draws on real randomness and real clocks; leave it out of the simulation",
+    "ssl": _NO_TLS,
+    "server_hostname": _NO_TLS,
+    "ssl_handshake_timeout": _NO_TLS,
+    "ssl_shutdown_timeout": _NO_TLS,
 }
 # Taken and not heeded: there is but one family and one address to a name, and nobody waits to be accepted.
 _HEEDLESS: Final = frozenset(

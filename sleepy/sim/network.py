@@ -21,7 +21,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from ipaddress import AddressValueError, IPv4Address
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 
 from sleepy.sim.capture import Capture
 from sleepy.sim.clock import VirtualLoop
@@ -32,6 +32,8 @@ from sleepy.sim.nat_router import NatRouter
 from sleepy.sim.sockets import ANY, LOCALHOST
 from sleepy.sim.wire import Wire
 from sleepy.trace import Event, Trace
+
+T = TypeVar("T")
 
 FIRST_ADDRESS: Final = IPv4Address("10.0.0.1")  # RFC 1918: a network of nobody's
 
@@ -76,10 +78,12 @@ class Network:
             address: Its IPv4 address, if it is to have a certain one.
 
         Raises:
-            ValueError: It has another address already, or the address belongs to another host or is none.
+            ValueError: It has another address already, or the address belongs to another host or is none; or the name
+                means something else.
         """
         host = self.hosts.get(name)
         if host is None:
+            _check_name(name)
             host = Host(self, name, self._free_address() if address is None else self._checked(address))
             self.hosts[name] = self.hosts_by_address[host.address] = host
         elif address not in (None, host.address):
@@ -97,14 +101,17 @@ class Network:
 
         Raises:
             ValueError: They are joined already, or are the same.
+            TypeError: The figures are no `Link`.
         """
+        there = Link() if link is None else _expect(Link, link)
+        returning = there if back is None else _expect(Link, back)
         source, target = self.host(one), self.host(other)
         if source is target:
             raise ValueError(f"a link joins two hosts, but both of its ends are {one!r}")
         if other in source.wires:
             raise ValueError(f"{one!r} and {other!r} are linked already: use change() for other figures")
-        source.wires[other] = Wire(self, source, target, link or Link())
-        target.wires[one] = Wire(self, target, source, back or link or Link())
+        source.wires[other] = Wire(self, source, target, there)
+        target.wires[one] = Wire(self, target, source, returning)
         for host in self._informed:
             host.forget_routes()
         self._informed.clear()
@@ -127,7 +134,9 @@ class Network:
 
         Raises:
             ValueError: The two are not linked, or there is a NAT on this router already.
+            TypeError: Its habits are no `Nat`.
         """
+        _expect(Nat, nat)
         self.wire(router, outside)
         host = self.host(router)
         if host.nat is not None:
@@ -170,8 +179,9 @@ class Network:
 
         Raises:
             ValueError: The two are not linked, or the time is past or none.
+            TypeError: The figures are no `Link`.
         """
-        self._plan(at, self.wire(source, target).change, link)
+        self._plan(at, self.wire(source, target).change, _expect(Link, link))
 
     def cut(self, one: str, other: str, *, at: float | None = None, until: float | None = None) -> None:
         """Let a link lose everything in both directions: from a time or from now, until another or for ever.
@@ -205,7 +215,8 @@ class Network:
             return str(IPv4Address(name))
         except AddressValueError:
             known = ", ".join(self.hosts)
-            raise socket.gaierror(socket.EAI_NONAME, f"no host is called {name!r}; there are: {known}") from None
+            why = "simulated hosts speak IPv4 only" if ":" in name else f"there are: {known}"
+            raise socket.gaierror(socket.EAI_NONAME, f"no host is called {name!r}; {why}") from None
 
     def find_route(self, source: Host, destination: str) -> Wire | None:
         """The first wire of the way to an address (rule 1); none if no wires lead there."""
@@ -254,8 +265,9 @@ class Network:
             loop.at(when, act, what)
 
     def end(self) -> None:
-        """The run is over: report drop lists that it did not reach."""
+        """The run is over: report crashes that nobody has heard of, and drop lists that it did not reach."""
         for host in self.hosts.values():
+            host.end()
             for wire in host.wires.values():
                 for index in wire.carrier.unreached:
                     if self.trace is not None:
@@ -288,3 +300,20 @@ class Network:
         if address in (ANY, LOCALHOST) or address in self.hosts_by_address:
             raise ValueError(f"{address} is taken by {self.hosts_by_address.get(address, 'every host')}")
         return address
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that programs could not reach: it would mean something else, or another host."""
+    try:
+        IPv4Address(name)
+    except AddressValueError:
+        if name and name != "localhost":
+            return
+    raise ValueError(f"{name!r} is no name for a host; for an address of your choice: host('server', '10.0.0.5')")
+
+
+def _expect(kind: type[T], given: T) -> T:
+    """Refuse what is not of a kind: later it would be an error far from the mistake."""
+    if not isinstance(given, kind):
+        raise TypeError(f"a sim.{kind.__name__} is needed here, not {given!r}")
+    return given

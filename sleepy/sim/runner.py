@@ -32,7 +32,12 @@ def run(
             a program on a host has crashed, that is the error's cause.
         RunawayError: A limit was reached.
         RuntimeError: The network has had its run.
+        ValueError: A limit is none.
     """
+    for name, limit in (("until", until), ("patience", patience)):
+        if not limit > 0:  # so is nan
+            main.close()
+            raise ValueError(f"{name} is {limit!r}, but it is a time in seconds, more than 0")
     network = Network() if network is None else network
     loop = NetworkLoop(until, patience)
     try:

@@ -23,7 +23,18 @@ _DONT_FRAGMENT: Final = {
     "darwin": ((socket.IPPROTO_IP, 28), {1}),  # IP_DONTFRAG
     "win32": ((socket.IPPROTO_IP, 14), {1}),  # IP_DONTFRAGMENT
 }
+_PORTS: Final = range(65536)
 EPHEMERAL: Final = range(49152, 65536)  # RFC 6335, section 6: for whoever asks for port 0
+
+
+def check_port(port: int) -> None:
+    """Refuse what is no port; as Python's own sockets do.
+
+    Raises:
+        OverflowError: It is none.
+    """
+    if port not in _PORTS:
+        raise OverflowError(f"port must be 0-65535, not {port}")
 
 
 class Ports(Generic[T]):

@@ -20,7 +20,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final
 
 from sleepy.sim.packet import IP_HEADER, UDP_HEADER, Datagram, Packet
-from sleepy.sim.sockets import ANY, Address, Ports, SocketInfo
+from sleepy.sim.sockets import ANY, Address, Ports, SocketInfo, check_port
 
 if TYPE_CHECKING:
     from sleepy.sim.host import Host
@@ -89,8 +89,12 @@ class UdpTransport(asyncio.DatagramTransport):
         """Send a datagram (rules 1 and 3).
 
         Raises:
+            TypeError: ``data`` is not bytes, or ``addr`` is not a pair of host and port.
             ValueError: The socket is connected to another address, or to none and ``addr`` is missing.
+            OverflowError: The port is none.
         """
+        if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
         if self._closing:
             return
         if self.remote is not None:
@@ -99,12 +103,13 @@ class UdpTransport(asyncio.DatagramTransport):
             addr = self.remote
         elif addr is None:
             raise ValueError("this socket is not connected, so sendto() needs an address")
+        name, port = _pair(addr)
         if len(data) > LARGEST:
             text = f"{os.strerror(errno.EMSGSIZE)}: {len(data)} bytes, but {LARGEST} at most"
             self._protocol.error_received(OSError(errno.EMSGSIZE, text))
             return
         try:
-            host, port = self._host.network.resolve(addr[0]), addr[1]
+            host = self._host.network.resolve(name)
             source = self.local[0] if self.local[0] != ANY else self._host.source_for(host)
             datagram = Datagram(self.local[1], port, bytes(data))
             self._host.send(source, host, datagram, dont_fragment=self._info.dont_fragment)
@@ -143,3 +148,12 @@ class UdpTransport(asyncio.DatagramTransport):
     def get_write_buffer_size(self) -> int:
         """Nothing ever waits (rule 5)."""
         return 0
+
+
+def _pair(address: Any) -> Address:
+    match address:
+        case (str(name), int(port), *_):
+            check_port(port)
+            return name, port
+        case _:
+            raise TypeError(f"an address is a pair such as ('server', 9000), not {address!r}")

@@ -216,6 +216,8 @@ def test_figures_may_change_while_the_queue_and_the_count_go_on() -> None:
         ({"queue": 1000}, "needs a rate"),
         ({"rate": 1e6, "queue": -1}, "0 or more"),
         ({"mtu": 67}, "68 or more"),
+        ({"mtu": 1400.5}, "whole bytes"),
+        ({"rate": 1e6, "queue": 3e4}, "whole bytes"),
         ({"burst": (0.1,)}, r"\(share, length\)"),
         ({"burst": 0.1}, r"\(share, length\)"),
         ({"burst": (1.0, 5)}, "from 0 to 0.99"),

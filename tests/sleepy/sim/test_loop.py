@@ -50,7 +50,12 @@ def test_an_unknown_name_is_an_error_for_streams_too() -> None:
 
 @pytest.mark.parametrize(
     ("options", "error"),
-    [({"ssl": True}, NotImplementedError), ({"sock": 1}, NotImplementedError), ({"tpyo": 1}, TypeError)],
+    [
+        ({"ssl": True}, NotImplementedError),
+        ({"ssl_handshake_timeout": 5}, NotImplementedError),
+        ({"sock": 1}, NotImplementedError),
+        ({"tpyo": 1}, TypeError),
+    ],
 )
 def test_so_are_those_of_connections_and_servers(options: dict[str, Any], error: type[Exception]) -> None:
     async def client() -> None:
@@ -61,6 +66,35 @@ def test_so_are_those_of_connections_and_servers(options: dict[str, Any], error:
             await loop.create_server(Recorder, "0.0.0.0", PORT, **options)
 
     streams.simulate(client)
+
+
+def test_an_option_that_says_no_is_heeded() -> None:
+    """Libraries hand on all that asyncio has."""
+    no = {"ssl": None, "ssl_handshake_timeout": None, "ssl_shutdown_timeout": None}
+
+    async def client() -> None:
+        loop = asyncio.get_running_loop()
+        await loop.create_server(Recorder, "0.0.0.0", PORT, reuse_port=None, **no)
+        transport, _ = await loop.create_connection(Recorder, "localhost", PORT, server_hostname=None, sock=None, **no)
+        transport.close()
+
+    streams.simulate(client)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, "65536"])
+def test_what_is_no_port_is_refused_as_by_real_sockets(port: Any) -> None:
+    async def client() -> None:
+        loop = asyncio.get_running_loop()
+        for call in (
+            lambda: loop.create_connection(Recorder, "server", port),
+            lambda: loop.create_server(Recorder, "0.0.0.0", port),
+            lambda: loop.create_datagram_endpoint(Inbox, ("0.0.0.0", port)),
+            lambda: loop.getaddrinfo("server", port),
+        ):
+            with pytest.raises(OverflowError, match="port must be 0-65535"):
+                await call()
+
+    simulate(client)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +123,8 @@ def test_what_is_not_in_the_network_is_an_error_of_the_resolver() -> None:
         resolve = asyncio.get_running_loop().getaddrinfo
         with pytest.raises(socket.gaierror, match="IPv4 only"):
             await resolve("server", 80, family=socket.AF_INET6)
+        with pytest.raises(socket.gaierror, match="IPv4 only"):
+            await resolve("::1", 80)
         with pytest.raises(socket.gaierror, match="not names such as 'http'"):
             await resolve("server", "http")
         with pytest.raises(socket.gaierror, match="no host is called"):

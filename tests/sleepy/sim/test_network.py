@@ -5,7 +5,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -220,3 +220,24 @@ def test_rule_5_holds_in_any_process_and_under_any_hash_seed(request: pytest.Fix
     }
     assert len(outputs) == 1
     assert len(outputs.pop().splitlines()) > 50
+
+
+@pytest.mark.parametrize("name", ["", "localhost", "10.0.0.1", "192.168.0.5"])
+def test_a_name_that_would_mean_another_host_is_refused(name: str) -> None:
+    """Who thought to choose an address would have got another one; whoever has that one could not be reached."""
+    with pytest.raises(ValueError, match=r"no name for a host; for an address of your choice"):
+        sim.Network().host(name)
+
+
+@pytest.mark.parametrize("wrong", [0.05, {}, "SYMMETRIC"])
+def test_figures_that_are_none_are_refused_at_once(wrong: Any) -> None:
+    network = sim.Network()
+    with pytest.raises(TypeError, match=r"a sim\.Link is needed here, not"):
+        network.link("a", "b", wrong)
+    with pytest.raises(TypeError, match=r"a sim\.Link is needed here, not"):
+        network.link("a", "b", back=wrong)
+    network.link("a", "b")
+    with pytest.raises(TypeError, match=r"a sim\.Link is needed here, not"):
+        network.change("a", "b", wrong, at=1)
+    with pytest.raises(TypeError, match=r"a sim\.Nat is needed here, not"):
+        network.nat("a", wrong, outside="b")

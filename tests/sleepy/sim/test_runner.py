@@ -1,6 +1,7 @@
 """`sleepy.sim.runner`: a run, its end, and what it leaves behind."""
 
 import asyncio
+import math
 
 import pytest
 
@@ -79,3 +80,28 @@ def test_a_run_may_be_nested_in_a_running_program() -> None:
         return result
 
     assert asyncio.run(outer()) == 5.0
+
+
+@pytest.mark.parametrize("limit", [0, -1, math.nan])
+@pytest.mark.parametrize("name", ["until", "patience"])
+def test_a_limit_that_bounds_nothing_is_refused(name: str, limit: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {limit}, but it is a time in seconds, more than 0"):
+        sim.run(asyncio.sleep(1), **{name: limit})
+
+
+def test_a_crash_that_nobody_asked_about_is_told_at_the_end_of_the_run(caplog: pytest.LogCaptureFixture) -> None:
+    """The network may live on, in a fixture or for its figures."""
+    network = sim.Network()
+
+    async def server() -> None:
+        raise LookupError("the server's own fault")
+
+    async def main() -> None:
+        network.host("server").start(server())
+        await asyncio.sleep(1)
+
+    sim.run(main(), network)
+    [told] = caplog.records
+    assert told.getMessage().startswith("Task exception was never retrieved")
+    assert told.exc_info is not None
+    assert str(told.exc_info[1]) == "the server's own fault"

@@ -190,3 +190,26 @@ def test_rule_4_what_a_later_link_does_not_carry_is_reported_to_who_is_connected
     assert [len(data) for data, _ in server.got] == [1272]
     lost = [(event.fields["link"], event.fields["cause"]) for event in events if event.name == "link.lost"]
     assert lost == [("router->server", "mtu")]
+
+
+@pytest.mark.parametrize(
+    ("data", "address", "error", "text"),
+    [
+        ("text", ("server", PORT), TypeError, "bytes-like object, not 'str'"),
+        (5, ("server", PORT), TypeError, "bytes-like object, not 'int'"),
+        (b"x", "server", TypeError, "a pair such as"),
+        (b"x", ("server", "9000"), TypeError, "a pair such as"),
+        (b"x", ("server", 65536), OverflowError, "port must be 0-65535"),
+    ],
+)
+def test_what_is_no_datagram_or_no_address_is_the_senders_error(
+    data: Any, address: Any, error: type[Exception], text: str
+) -> None:
+    """Here and now; before, some of it ended the whole run when a capture had to write it down."""
+
+    async def client() -> None:
+        transport = await bind(Inbox())
+        with pytest.raises(error, match=text):
+            transport.sendto(data, address)
+
+    simulate(client)
