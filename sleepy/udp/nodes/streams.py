@@ -15,6 +15,8 @@ Rules:
 4. What is written in one turn of the loop is sent together, and at once (`sleepy.udp.nodes.stream_frames`).
 5. A stream that nobody accepts costs no more than its block's window; one that was given up before it was accepted is
    forgotten (`sleepy.udp.nodes.block_desk`).
+6. If the connection ends, an exchange that was complete stays one: what arrived can still be read, to its end. Any other
+   raises the error that says why, and what the reader has not taken of it is gone, as with asyncio's TCP.
 """
 
 import asyncio
@@ -193,9 +195,9 @@ class StreamTransport(asyncio.Transport):
         self._reading = False
 
     def resume_reading(self) -> None:
-        """Take again."""
+        """Take again, from the next turn on: whoever asks for it does so just before it begins to wait."""
         self._reading = True
-        self._pull()
+        asyncio.get_running_loop().call_soon(self._pull)
 
     def is_reading(self) -> bool:
         """Whether it takes what comes."""
@@ -248,8 +250,11 @@ class StreamTransport(asyncio.Transport):
             self._check_end()
 
     def on_connection_closed(self, error: ConnectionClosed) -> None:
-        """No more will come or go; that is an error, unless all has come and gone already."""
-        self._lose(None if self._eof_seen and self._all_arrived() else error)
+        """No more will come or go; that is an error, unless the peer had ended, and has all that was written (rule 6)."""
+        self._reading = True  # nobody can be slowed down any more, and what has arrived is in memory anyway
+        self._pull()
+        unsent = self._buffer or self._outgoing.acked < self._written
+        self._lose(error if unsent or not self._eof_seen else None)
 
     def _push_soon(self) -> None:
         """Rule 4."""

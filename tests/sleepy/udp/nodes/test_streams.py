@@ -483,3 +483,74 @@ def test_a_stream_may_be_closed_after_its_connection() -> None:
         await asyncio.sleep(1)
 
     between(alice, serve)
+
+
+@pytest.mark.parametrize("end", [b"", b"!"], ids=["all of it", "all but the end"])
+def test_more_than_a_reader_holds_can_be_read_at_once(end: bytes) -> None:
+    """It asks for more, and then begins to wait: what is handed over in between, data or the end, wakes nobody."""
+    size = 5 * READ_LIMIT
+
+    async def alice(peer: Peer) -> None:
+        _, writer = await peer.open_stream()
+        writer.write(bytes(size) + end)
+        writer.close()
+        await writer.wait_closed()
+
+    async def serve(peer: Peer) -> None:
+        reader, writer = await peer.accept_stream()
+        await asyncio.sleep(1)  # until it holds what it may
+        assert await reader.readexactly(size) == bytes(size)
+        assert await reader.read() == end
+        writer.close()
+
+    between(alice, serve)
+
+
+@pytest.mark.parametrize("size", [10, 2 * READ_LIMIT, 5 * READ_LIMIT, 15 * READ_LIMIT])
+def test_a_whole_answer_can_be_read_after_the_connection(size: int) -> None:
+    """Rule 6: who answered, closed the stream and left owes nothing, however late the answer is read."""
+
+    async def alice(peer: Peer) -> None:
+        reader, writer = await peer.accept_stream()
+        assert await reader.readline() == b"question\n"
+        writer.write(bytes(size))
+        writer.close()
+        await writer.wait_closed()
+
+    async def serve(peer: Peer) -> None:
+        reader, writer = await peer.open_stream()
+        writer.write(b"question\n")
+        await peer.wait_closed()
+        assert await reader.read() == bytes(size)
+        await writer.wait_closed()
+        with pytest.raises(ConnectionResetError):
+            await writer.drain()
+
+    between(alice, serve)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_an_exchange_that_was_not_complete_is_an_error(ends: bool) -> None:
+    """Rule 6: the peer left before it ended the stream, or before it had all that we wrote."""
+
+    async def alice(peer: Peer) -> None:
+        _, writer = await peer.accept_stream()
+        writer.write(b"answer")
+        if ends:
+            writer.write_eof()
+        await asyncio.sleep(1)
+        peer.abandon()
+        await peer.wait_closed()
+        writer.close()
+
+    async def serve(peer: Peer) -> None:
+        reader, writer = await peer.open_stream()
+        if ends:
+            writer.write(bytes(10_000_000))
+        await peer.wait_closed()
+        with pytest.raises(ClosedByPeer):
+            await reader.read()
+        with pytest.raises(ClosedByPeer):
+            await writer.wait_closed()
+
+    between(alice, serve)
