@@ -43,6 +43,7 @@ SHELLS = {
     "sleepy.tcp.traced_connection",
     "sleepy.tcp.serving.watch",
     "sleepy.udp.nodes.batch",
+    "sleepy.udp.nodes.consent",
     "sleepy.udp.nodes.block_desk",
     "sleepy.udp.nodes.node",
     "sleepy.udp.nodes.peer",

@@ -9,6 +9,7 @@ from sleepy.udp.connections.parameters import Parameters
 from sleepy.udp.delivery.block_memory import DEFAULT_MEMORY, LEAST_MEMORY, MOST_MEMORY
 from sleepy.udp.delivery.channels.config import ChannelConfig
 from sleepy.udp.delivery.chunks import CHANNELS
+from sleepy.udp.kinds import check_callable, check_kind
 from sleepy.udp.path.congestion.bbr import Bbr
 from sleepy.udp.path.congestion.control import Controller
 from sleepy.udp.path.path_mtu import BASE, LIMIT
@@ -22,17 +23,18 @@ class ConnectionConfig:
     """The options of a connection.
 
     Attributes:
-        channels: Channel 0, 1, ...; the same on both sides.
+        channels: Channel 0, 1, ..., as a tuple; the same on both sides.
         idle_timeout: After how many seconds of silence the peer is gone; the shorter one of both sides' holds.
         keep_alive: After how many seconds of silence we ask the peer to speak; at most half of ``idle_timeout``.
         max_ack_delay: How long we may hold an ack back, in seconds.
         max_datagram: The largest datagram to send or take, in bytes; what the path carries is found out.
         block_memory: How many bytes all blocks and streams to a peer may take, and as many all from it; how they share
             them is in `sleepy.udp.delivery.block_memory`. By default a block that is alone has a window of 1 MiB.
-        congestion: Makes the congestion control, once for each path to a peer.
+        congestion: Makes the congestion control, once for each path to a peer; its class will do.
         random_bytes: Where the challenges to new addresses come from.
 
     Raises:
+        TypeError: An option is of another kind.
         ValueError: An option is out of its range.
     """
 
@@ -46,6 +48,15 @@ class ConnectionConfig:
     random_bytes: Callable[[int], bytes] = field(default=os.urandom, repr=False)
 
     def __post_init__(self) -> None:
+        check_kind("channels", self.channels, tuple, list)
+        for number, channel in enumerate(self.channels):
+            check_kind(f"item {number} of channels", channel, ChannelConfig)
+        for name in ("idle_timeout", "keep_alive", "max_ack_delay"):
+            check_kind(name, getattr(self, name), int, float)
+        for name in ("max_datagram", "block_memory"):
+            check_kind(name, getattr(self, name), int)
+        for name in ("congestion", "random_bytes"):
+            check_callable(name, getattr(self, name))
         if not 1 <= len(self.channels) <= CHANNELS:
             raise ValueError(f"{len(self.channels)} channels; a connection has 1 to {CHANNELS}")
         if not 0 < self.keep_alive <= self.idle_timeout / 2:

@@ -23,17 +23,20 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import NoneType
 from typing import Any, Final
 
 from sleepy.trace import Trace
 from sleepy.udp.address import Address
 from sleepy.udp.connections.connection_config import ConnectionConfig
 from sleepy.udp.connections.connection_errors import ClosedLocally
+from sleepy.udp.kinds import check_kind
 from sleepy.udp.nat.relay import Relay
 from sleepy.udp.nat.traversal import Traversal
 from sleepy.udp.nat.traversal_config import Found, NotFound, Relayed, TraversalConfig, TraversalTimeout
 from sleepy.udp.nat.traversal_wire import Kind
 from sleepy.udp.nodes.batch import DatagramSocket, SocketCounters, normal_address
+from sleepy.udp.nodes.consent import consents
 from sleepy.udp.nodes.node import BACKLOG, GRAIN, MAX_PEERS, Accept, MakeSwitchboard, Node
 from sleepy.udp.nodes.peer import Peer
 from sleepy.udp.nodes.secure_switchboard import SecureSwitchboard
@@ -248,15 +251,10 @@ class ReachableNode(Node):
         return unmapped((host, port))
 
     def _may_introduce(self, server: Address, public_key: bytes) -> bool:
-        """Rule 4. An error of the program's own rule is reported, and nobody is introduced by it."""
-        if self._introduce is None:
+        """Rule 4."""
+        if (introduce := self._introduce) is None:
             return self._may_enter(public_key, server)
-        try:
-            return self._introduce(public_key)
-        except Exception as error:  # noqa: BLE001  # it may raise anything, and we are in the loop's callback
-            message = f"introduce() failed for the peer {print_key(public_key)}, which was refused"
-            self._loop.call_exception_handler({"message": message, "exception": error})
-            return False
+        return consents(self._loop, "introduce", lambda: introduce(public_key), f"the peer {print_key(public_key)}")
 
     def _stop(self) -> None:
         super()._stop()
@@ -305,8 +303,10 @@ def open_reachable_node(
         trace: Is told what happens; None for nobody.
 
     Raises:
+        TypeError: An option is of another kind.
         ValueError: ``psk`` has not 32 bytes.
     """
+    check_kind("config", config, ConnectionConfig, NoneType)
     connections = config or ConnectionConfig()
     handshake = HandshakeConfig(identity=identity or Identity.generate(), psk=psk, parameters=connections.parameters())
 

@@ -34,7 +34,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, cast
 
-from sleepy.udp.address import Address
+from sleepy.udp.address import Address, in_words
 from sleepy.udp.nodes.super_packets import batches, cut
 
 SOL_UDP: Final = 17
@@ -128,7 +128,7 @@ async def open_socket(host: str, port: int, receive: Receive, on_room: Callable[
     own = socket.socket(family, socket.SOCK_DGRAM)
     try:
         if _can_watch(loop, own):
-            own.bind(local)
+            _bind(own, local)
             return BatchSocket(loop, own, receive, on_room)
     except BaseException:
         own.close()
@@ -148,8 +148,21 @@ async def resolve(host: str, port: int, *, family: int = 0, flags: int = 0) -> t
         found = socket.getaddrinfo(host or None, port, family, socket.SOCK_DGRAM, 0, flags | socket.AI_NUMERICHOST)
     except socket.gaierror:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM, flags=flags)
+        try:
+            found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM, flags=flags)
+        except socket.gaierror as error:
+            hint = "; to reach IPv6 peers bind the node to '::'" if family == socket.AF_INET and ":" in host else ""
+            raise socket.gaierror(
+                error.errno, f"no address for {host!r}, port {port}: {error.strerror}{hint}"
+            ) from None
     return found[0][0], normal_address(found[0][4])
+
+
+def _bind(sock: socket.socket, local: Address) -> None:
+    try:
+        sock.bind(local)
+    except OSError as error:  # which does not say what it is about
+        raise OSError(error.errno, f"cannot bind {in_words(local)}: {error.strerror}") from None
 
 
 class BatchSocket:

@@ -24,15 +24,17 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from math import inf
-from types import TracebackType
+from types import NoneType, TracebackType
 from typing import Final, Self
 
 from sleepy.errors import SleepyError
 from sleepy.trace import Trace
-from sleepy.udp.address import Address, in_words
+from sleepy.udp.address import Address, check_address, in_words
 from sleepy.udp.connections import connection_events
 from sleepy.udp.connections.connection_errors import ClosedLocally, TimedOut
+from sleepy.udp.kinds import check_callable, check_kind
 from sleepy.udp.nodes.batch import DatagramSocket, SocketCounters, open_socket, resolve
+from sleepy.udp.nodes.consent import consents
 from sleepy.udp.nodes.peer import Peer
 from sleepy.udp.nodes.switchboard import Connected, Dial, DialFailed, Line, Switchboard
 from sleepy.udp.nodes.turnstile import Turnstile
@@ -72,6 +74,11 @@ class Node:
         backlog: int = BACKLOG,
         trace: Trace | None = None,
     ) -> None:
+        check_address(local)
+        check_kind("max_peers", max_peers, int)
+        check_kind("backlog", backlog, int)
+        check_callable("accept", accept, optional=True)
+        check_callable("trace", trace, optional=True)
         self._local = local
         self._make_switchboard = make_switchboard
         self._accept = accept
@@ -173,10 +180,16 @@ class Node:
 
     # ---- for the program
 
+    def _bound(self) -> DatagramSocket:
+        """The socket, for those who need one."""
+        if not hasattr(self, "_socket"):
+            raise RuntimeError("this node has no socket yet: use it in `async with`, or await its start() before")
+        return self._socket
+
     @property
     def address(self) -> Address:
         """Where it is bound, as (host, port)."""
-        return self._socket.address
+        return self._bound().address
 
     @property
     def peers(self) -> list[Peer]:
@@ -186,7 +199,7 @@ class Node:
     @property
     def counters(self) -> SocketCounters:
         """What went through the socket."""
-        return self._socket.counters
+        return self._bound().counters
 
     async def connect(self, address: Address, *, expect: bytes | None = None, timeout: float = 5.0) -> Peer:
         """Connect to a peer (rule 5).
@@ -200,8 +213,15 @@ class Node:
             HandshakeError: The peer does not want us, is somebody else, or does not answer; the subclass says which.
             ConnectionClosed: The two sides' channels differ; the node is being closed; a peer in plain mode does not
                 answer.
-            OSError: The host's name is unknown.
+            OSError: The host's name is unknown, or it has no address that our socket can reach.
+            RuntimeError: The node was not started.
+            TypeError: An argument is of another kind.
+            ValueError: The address or the key cannot be one.
         """
+        self._bound()
+        check_address(address)
+        check_kind("expect", expect, bytes, NoneType)
+        check_kind("timeout", timeout, int, float)
         deadline = self.now() + timeout
         try:
             async with asyncio.timeout(timeout):
@@ -231,14 +251,13 @@ class Node:
             await peer.wait_closed()
 
     async def _call(self, where: Address, expect: bytes | None, deadline: float) -> Peer:
-        now = self.now()
-        dial = self._board.dial(where, now, timeout=max(0.0, deadline - now), expect=expect)
-        future: asyncio.Future[Peer] = self._loop.create_future()
-        number = next(self._numbers)
-        self._calls[where] = future
-        self._dials[dial] = future, number
+        now, number = self.now(), next(self._numbers)
         if self._trace is not None:
             self._trace("connection.dialing", connection=number, phase="handshake", address=in_words(where))
+        dial = self._board.dial(where, now, timeout=max(0.0, deadline - now), expect=expect)
+        future: asyncio.Future[Peer] = self._loop.create_future()
+        self._calls[where] = future
+        self._dials[dial] = future, number
         self._schedule()
         try:
             return await future
@@ -257,7 +276,9 @@ class Node:
 
         Raises:
             ClosedLocally: The node is being closed.
+            RuntimeError: It was not started.
         """
+        self._bound()
         return await self._accepting.until(self._next_peer)
 
     def _next_peer(self) -> Peer | None:
@@ -279,6 +300,8 @@ class Node:
 
     async def _resolve(self, address: Address) -> Address:
         mapped = socket.AI_V4MAPPED  # so an IPv6 socket speaks with IPv4 peers, too
+        if not address[1]:
+            raise ValueError(f"nobody can be at port 0 of {address[0]!r}; ask the peer for its node's address")
         _, resolved = await resolve(*address, family=self._socket.family, flags=mapped)
         return resolved
 
@@ -382,18 +405,12 @@ class Node:
                 self._trace("connection.closed", connection=number, reason=str(event.error))
 
     def _may_enter(self, public_key: bytes, address: Address) -> bool:
-        """Rule 4. An error of the program's own rule is reported, and nobody enters by it."""
+        """Rule 4."""
         if self._closing or len(self._backlog) >= self._max_backlog or len(self._board) >= self._max_peers:
             return False
-        try:
-            return self._accept is None or self._accept(public_key, address)
-        except Exception as error:  # noqa: BLE001  # it may raise anything, and we are in the loop's callback
-            context = {
-                "message": f"accept() failed for a peer at {in_words(address)}, which was refused",
-                "exception": error,
-            }
-            self._loop.call_exception_handler(context)
-            return False
+        if (accept := self._accept) is None:
+            return True
+        return consents(self._loop, "accept", lambda: accept(public_key, address), f"a peer at {in_words(address)}")
 
 
 def _fail(future: asyncio.Future[Peer], error: BaseException) -> None:

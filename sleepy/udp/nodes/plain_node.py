@@ -1,8 +1,11 @@
 """`open_plain_node`: a node without keys, for lessons and captures. Anybody can read, forge and end what its peers say."""
 
+from types import NoneType
+
 from sleepy.trace import Trace
 from sleepy.udp.address import Address
 from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.kinds import check_kind
 from sleepy.udp.nodes.node import BACKLOG, MAX_PEERS, Accept, Node
 from sleepy.udp.nodes.plain_switchboard import PlainSwitchboard
 
@@ -27,7 +30,11 @@ def open_plain_node(
         max_peers: How many peers there may be before others are refused; those that we dial are not counted against it.
         backlog: How many of them the program need not have looked at.
         trace: Is told what happens; None for nobody.
+
+    Raises:
+        TypeError: An option is of another kind.
     """
+    check_kind("config", config, ConnectionConfig, NoneType)
     connections = config or ConnectionConfig()
     return Node(
         local,

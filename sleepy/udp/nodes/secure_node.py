@@ -1,8 +1,11 @@
 """`open_node`: the usual node, whose peers have keys and whose packets nobody else can read or change."""
 
+from types import NoneType
+
 from sleepy.trace import Trace
 from sleepy.udp.address import Address
 from sleepy.udp.connections.connection_config import ConnectionConfig
+from sleepy.udp.kinds import check_kind
 from sleepy.udp.nodes.node import BACKLOG, MAX_PEERS, Accept, Node
 from sleepy.udp.nodes.secure_switchboard import SecureSwitchboard
 from sleepy.udp.security.identity import Identity
@@ -35,8 +38,10 @@ def open_node(
         trace: Is told what happens; None for nobody.
 
     Raises:
+        TypeError: An option is of another kind.
         ValueError: ``psk`` has not 32 bytes.
     """
+    check_kind("config", config, ConnectionConfig, NoneType)
     connections = config or ConnectionConfig()
     handshake = HandshakeConfig(identity=identity or Identity.generate(), psk=psk, parameters=connections.parameters())
     return Node(

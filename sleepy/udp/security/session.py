@@ -5,9 +5,11 @@ How they get from one to the other is in `sleepy.udp.security.handshake`.
 
 from dataclasses import dataclass, field
 from os import urandom
+from types import NoneType
 from typing import Final
 
 from sleepy.errors import SleepyError
+from sleepy.udp.kinds import check_kind
 from sleepy.udp.security.handshake_wire import MAX_VERSIONS
 from sleepy.udp.security.identity import Identity
 from sleepy.udp.security.noise import KEY, HandshakeState, RandomBytes
@@ -53,6 +55,7 @@ class HandshakeConfig:
         random_bytes: Where keys and connection ids come from; a test's seed makes everything the same again.
 
     Raises:
+        TypeError: The identity or the key is of another kind.
         ValueError: Something of this is out of range.
     """
 
@@ -64,6 +67,8 @@ class HandshakeConfig:
     random_bytes: RandomBytes = field(default=urandom, repr=False)
 
     def __post_init__(self) -> None:
+        check_kind("identity", self.identity, Identity)
+        check_kind("psk", self.psk, bytes, NoneType)
         if self.psk is not None and len(self.psk) != KEY:
             raise ValueError(
                 f"psk has {len(self.psk)} bytes; it must have {KEY} (derive it from a passphrase with scrypt)"

@@ -11,8 +11,10 @@ message.
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from sleepy.errors import SleepyError
+from sleepy.udp.kinds import check_kind
 
 
 class Delivery(Enum):
@@ -48,6 +50,7 @@ class ChannelConfig:
             when half of its window is free, and the sender may need more than the other half for one message.
 
     Raises:
+        TypeError: An option is of another kind.
         ValueError: An option is out of its range.
     """
 
@@ -60,18 +63,33 @@ class ChannelConfig:
     window_bytes: int = 1 << 20
 
     def __post_init__(self) -> None:
+        check_kind("delivery", self.delivery, Delivery)
+        for name in _NUMBERS:
+            check_kind(name, getattr(self, name), int)
         if not 0 <= self.priority <= 255:
             raise ValueError(f"priority is {self.priority}; it must be 0 (first) to 255")
         if (
             not 1 <= self.queue_messages <= 1 << 20 or not 2 <= self.window_messages <= 1 << 20
         ):  # far below half the ids
             raise ValueError("queue_messages must be 1 to 1,048,576, and window_messages 2 to 1,048,576")
-        if not 1 <= self.max_message_size <= self.queue_bytes <= 1 << 30:
+        if self.max_message_size < 1:
+            raise ValueError(f"max_message_size is {self.max_message_size}; it must be 1 at least")
+        if not self.max_message_size <= self.queue_bytes <= 1 << 30:
             raise ValueError(
                 f"queue_bytes is {self.queue_bytes}; it must hold a message of {self.max_message_size} bytes"
             )
         if not 2 * self.max_message_size <= self.window_bytes <= 1 << 30:
             raise ValueError(f"window_bytes is {self.window_bytes}; it must hold two of {self.max_message_size} bytes")
+
+
+_NUMBERS: Final = (
+    "priority",
+    "max_message_size",
+    "queue_messages",
+    "queue_bytes",
+    "window_messages",
+    "window_bytes",
+)
 
 
 class QueueFull(SleepyError):

@@ -12,7 +12,7 @@ import pytest
 
 from sleepy import sim
 from sleepy.udp.nodes import batch
-from sleepy.udp.nodes.batch import BatchSocket, TransportSocket, normal_address, open_socket
+from sleepy.udp.nodes.batch import BatchSocket, TransportSocket, normal_address, open_socket, resolve
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="segmentation offload is Linux's")
 
@@ -355,3 +355,18 @@ async def test_ipv6_addresses_have_two_parts() -> None:
     assert inbox.senders == {here.address}
     here.close()
     there.close()
+
+
+async def test_a_failure_says_what_it_is_about() -> None:
+    """The system's own words name neither the address that is taken nor the name that is unknown."""
+    taken = await open_socket("127.0.0.1", 0, print, print)
+    try:
+        with pytest.raises(OSError, match=f"cannot bind 127.0.0.1:{taken.address[1]}: ") as caught:
+            await open_socket(*taken.address, print, print)
+        assert caught.value.errno == errno.EADDRINUSE
+    finally:
+        taken.close()
+    with pytest.raises(socket.gaierror, match="'no such host', port 9"):
+        await resolve("no such host", 9)
+    with pytest.raises(socket.gaierror, match=r"'::1', port 9.* bind the node to '::'"):
+        await resolve("::1", 9, family=socket.AF_INET)

@@ -828,3 +828,49 @@ def test_nobody_is_asked_to_send_while_the_socket_is_full() -> None:
         await peer.close()
 
     play(world(), ("bob", bob(), echo), ("alice", node(), alice))
+
+
+# --- misuse -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_node_that_was_not_started_says_so() -> None:
+    """Instead of an attribute that is missing, or of waiting for ever."""
+    here = open_node(("127.0.0.1", 0))
+    message = "async with"
+    for ask in (lambda: here.address, lambda: here.counters):
+        with pytest.raises(RuntimeError, match=message):
+            ask()
+    with pytest.raises(RuntimeError, match=message):
+        await here.accept()
+    with pytest.raises(RuntimeError, match=message):
+        await here.connect(("127.0.0.1", 9))
+    with pytest.raises(RuntimeError, match=message):
+        await anext(aiter(here))
+    await here.close()
+
+
+@both_modes
+async def test_addresses_at_which_nobody_can_be(plain: bool) -> None:
+    """A port is no other one, whatever the system makes of it; and there is no waiting for what cannot answer."""
+    async with asyncio.timeout(10), node(plain=plain) as here:
+        with pytest.raises(ValueError, match="port 70000"):
+            await here.connect(("127.0.0.1", 70000))
+        with pytest.raises(ValueError, match="port 0"):
+            await here.connect(("127.0.0.1", 0))
+        bad: Any = "127.0.0.1:9"
+        with pytest.raises(TypeError, match=r"127\.0\.0\.1:9"):
+            await here.connect(bad)
+
+
+async def test_a_trace_that_fails_leaves_no_dial_behind() -> None:
+    """The error comes out of the call, and nothing of the dial is left, whose failure nobody would hear."""
+
+    def fail(name: str, **_fields: object) -> None:
+        raise KeyError(name)
+
+    trace: Any = fail
+    async with open_node(("127.0.0.1", 0), trace=trace) as here:
+        with pytest.raises(KeyError):
+            await here.connect(("127.0.0.1", 9))
+        assert not here._calls
+        assert not here._dials
