@@ -214,7 +214,7 @@ _upgrade = _of(
 )
 _bodiless = _of(
     "fields about length in an answer that has no body",
-    rb"(?:\A|\n)HTTP/1\.[01] (?:204|304)\b.*(?i:content-length|transfer-encoding):",
+    rb"(?:\A|\n)HTTP/1\.[01] (?:1[0-9][0-9]|204|304)\b[^\n]*+\n(?:[^\r\n][^\n]*+\n)*?(?i:content-length|transfer-encoding):",
     "RFC 9112, section 6.3, rule 1: such an answer ends with its head, whatever its fields say; we do not look at them",
 )
 _extension = _of(
@@ -340,7 +340,7 @@ DIFFERENCES = [
     _method("llhttp", "ethod", b"BREW / HTTP/1.1\r\nhost: x\r\n\r\n", we_read=True),
     _equal_lengths("llhttp", "Content-Length", _POST + 2 * b"content-length: 1\r\n" + b"\r\nx", we_read=True),
     _upgrade("llhttp", "Upgrade", _HOST + b"upgrade: x\r\nconnection: upgrade\r\n\r\n", we_read=True),
-    _bodiless("h11", "", b"HTTP/1.1 304 Not Modified\r\ncontent-length: x\r\n\r\n", we_read=True),
+    _bodiless("h11", "", b"HTTP/1.1 103 x\r\ncontent-length: x\r\n\r\nHTTP/1.1 204 x\r\n\r\n", we_read=True),
     _bodiless("llhttp", "", b"HTTP/1.1 304 Not Modified\r\ncontent-length: x\r\n\r\n", we_read=True),
     _extension("llhttp", "chunk", _POST + _CHUNKED + b"\r\n1;,\r\nx\r\n0\r\n\r\n", we_read=True),
     _extension_blanks("h11", "chunk header", _POST + _CHUNKED + b"\r\n1 ;a\r\nx\r\n0\r\n\r\n", we_read=True),
