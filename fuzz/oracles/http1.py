@@ -131,7 +131,8 @@ class Listener:
 
     def on_message_complete(self) -> None:
         if isinstance(self.parser, httptools.HttpResponseParser) and 100 <= self.parser.get_status_code() <= 199:
-            self.fields, self.in_trailers, self.begun = [], False, 0  # for llhttp an interim answer is a message too
+            self.fields, self.in_trailers = [], False  # for llhttp an interim answer is a message too
+            self.begun -= 1
         else:
             self.messages += 1
 
