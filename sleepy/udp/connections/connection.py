@@ -47,6 +47,7 @@ from sleepy.udp.connections.parameters import Parameters
 from sleepy.udp.connections.plain import Envelope, PlainPackets
 from sleepy.udp.connections.preface import Preface, write_challenge, write_response
 from sleepy.udp.delivery.chunks import CLOSE, Close, ProtocolError
+from sleepy.udp.kinds import check_kind
 from sleepy.udp.path.path_mtu import BASE
 from sleepy.udp.path.path_validation import PathValidation
 
@@ -333,8 +334,11 @@ class Connection(Dialogue):
             linger: How many seconds what is queued may take to arrive before; 0: it is dropped.
 
         Raises:
+            TypeError: The code is no int, or the reason no str.
             ValueError: The code is out of its range.
         """
+        check_kind("code", code, int)
+        check_kind("reason", reason, str)
         if not 0 <= code < APPLICATION_CODES:
             raise ValueError(f"code is {code}; choose from 0 to {APPLICATION_CODES - 1}")
         self._leave_after(Close(code, reason), now, linger)

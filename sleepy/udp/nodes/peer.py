@@ -225,7 +225,8 @@ class Peer:
         Raises:
             BlockGivenUp: The peer does not want it.
             ConnectionClosed: The connection has ended; the subclass says why.
-            ValueError: The source gives more or less than ``size``, or the label cannot be one.
+            TypeError: Something is of another kind, such as a source of text.
+            ValueError: The source gives more or less than ``size``, or the label or the priority cannot be one.
             Exception: Whatever the source raises, or ``progress``; the block is given up.
         """
         await send_block(self._large_things().desk, source, label, size, priority, progress)
@@ -283,6 +284,10 @@ class Peer:
             reason: For people on the other side; cut to 255 bytes.
             code: For the program on the other side, 0 to 65,535.
             drain: How many seconds what was sent may take to arrive before. With 0 what is queued is dropped.
+
+        Raises:
+            TypeError: The code is no int, or the reason no str.
+            ValueError: The code is out of its range.
         """
         if self.error is None:
             self._line.connection.close(self._owner.now(), code, reason, linger=drain)

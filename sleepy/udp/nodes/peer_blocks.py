@@ -19,16 +19,19 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from math import inf
+from types import NoneType
 from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from sleepy.errors import SleepyError
 from sleepy.udp.connections.connection_errors import ConnectionClosed
 from sleepy.udp.delivery.blocks import BlockState, OutgoingBlock
 from sleepy.udp.delivery.incoming_blocks import IncomingBlock
+from sleepy.udp.kinds import check_callable, check_kind
 from sleepy.udp.nodes.block_desk import GIVEN_UP, Block, BlockDesk
 from sleepy.udp.nodes.turnstile import Turnstile
 
 CHUNK: Final = 1 << 16  # bytes that a file is read by
+LAST_PRIORITY: Final = 255
 MAX_CODE: Final = 0xFFFF
 RESERVED: Final = b"\0"  # what labels of the library's own begin with
 
@@ -65,6 +68,14 @@ async def send_block(
     desk: BlockDesk, source: Source, label: bytes, size: int | None, priority: int, progress: Progress | None
 ) -> None:
     """Send all that a source gives; see `sleepy.udp.nodes.peer.Peer.send_block`."""
+    check_kind("label", label, bytes)
+    check_kind("size", size, int, NoneType)
+    check_kind("priority", priority, int)
+    check_callable("progress", progress, optional=True)
+    if not 0 <= priority <= LAST_PRIORITY:
+        raise ValueError(f"priority is {priority}; it must be 0 (first) to {LAST_PRIORITY}")
+    if size is not None and size < 0:
+        raise ValueError(f"size is {size}; it must be 0 at least")
     if label.startswith(RESERVED):
         raise ValueError(f"the label {label!r} begins with a zero byte; such are the library's own")
     if size is None and isinstance(source, bytes | bytearray | memoryview):
@@ -99,7 +110,7 @@ class _Sending:
         try:
             async with self._feeding, aclosing(pieces(source)) as parts:
                 async for part in parts:
-                    await self._write(memoryview(part).cast("B"))
+                    await self._write(_view(part))
         except TimeoutError:
             if not self._feeding.expired():  # the source's own
                 raise
@@ -170,8 +181,8 @@ async def pieces(source: Source) -> AsyncGenerator[bytes | bytearray | memoryvie
     if isinstance(source, bytes | bytearray | memoryview):
         yield memoryview(source)
     elif isinstance(source, Readable):
-        while part := await _result(source.read(CHUNK)):
-            yield part
+        while view := await _result(source.read(CHUNK)):
+            yield view
     elif isinstance(source, AsyncIterable):
         async for part in source:
             yield part
@@ -180,8 +191,16 @@ async def pieces(source: Source) -> AsyncGenerator[bytes | bytearray | memoryvie
             yield part
 
 
-async def _result(read: bytes | Awaitable[bytes]) -> bytes:
-    return read if isinstance(read, bytes) else await read
+async def _result(read: bytes | Awaitable[bytes]) -> memoryview:
+    return _view(await read if isinstance(read, Awaitable) else read)
+
+
+def _view(part: bytes | bytearray | memoryview) -> memoryview:
+    """Its bytes, whatever its items are."""
+    try:
+        return memoryview(part).cast("B")
+    except TypeError:
+        raise TypeError(f"a block's source gave a {type(part).__name__}, not bytes; open files with 'rb'") from None
 
 
 class BlockReader:
@@ -240,6 +259,7 @@ class BlockReader:
             self._desk.forget(self)
             return b""
         if block.state is BlockState.CANCELLED:
+            self._desk.forget(self)
             raise BlockGivenUp(f"the peer has given this block up, of which {self.arrived} bytes arrived", block)
         if block.state is BlockState.STOPPED:
             raise ValueError("we have given this block up ourselves")
@@ -261,11 +281,16 @@ class BlockReader:
             reason: For people; cut to 255 bytes.
 
         Raises:
+            TypeError: The code is no int, or the reason no str.
             ValueError: The code is out of its range.
         """
+        check_kind("code", code, int)
+        check_kind("reason", reason, str)
         if not 1 <= code <= MAX_CODE:
             raise ValueError(f"code is {code}; choose from 1 to {MAX_CODE}")
         self._block.stop(code, reason)
+        if self._block.state is BlockState.STOPPED:
+            self._rest = b""
         self._desk.forget(self)
         self._desk.touch()
         self._reading.wake()

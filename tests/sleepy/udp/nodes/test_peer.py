@@ -396,3 +396,18 @@ def test_a_peer_says_who_and_how_it_is() -> None:
         await peer.send(await peer.receive())
 
     between(alice, serve)
+
+
+@pytest.mark.parametrize("words", [{"code": 1.5}, {"code": "1"}, {"reason": b"bye"}, {"reason": OSError("disk full")}])
+def test_a_peer_is_left_in_words_that_can_be_sent(words: dict[str, Any]) -> None:
+    """What cannot be is told at once, and the connection goes on: it was waited for its end for ever."""
+
+    async def alice(peer: Peer) -> None:
+        with pytest.raises(TypeError, match="code" if "code" in words else "reason"):
+            await peer.close(**words)
+        await peer.send(b"still here")
+
+    async def serve(peer: Peer) -> None:
+        assert await peer.receive() == b"still here"
+
+    between(alice, serve)

@@ -274,12 +274,28 @@ def complain(done: int, size: int | None) -> None:
     raise TimeoutError(f"the bar cannot show {done} of {size}")
 
 
+class Empty:
+    """What has nothing now, and says so as raw files do that must not block: that is not the end."""
+
+    def read(self, _size: int, /) -> Any:
+        return None
+
+
 @pytest.mark.parametrize(
     ("source", "options", "error"),
     [
         (failing(), {}, TimeoutError),
         (DATA, {"progress": complain}, TimeoutError),
         (["text"], {}, TypeError),
+        ("text", {}, TypeError),
+        (io.StringIO("text"), {}, TypeError),
+        (Empty(), {}, TypeError),
+        (b"data", {"size": 4.0}, TypeError),
+        (b"data", {"size": -4}, ValueError),
+        (b"data", {"label": "name"}, TypeError),
+        (b"data", {"priority": "1"}, TypeError),
+        (b"data", {"priority": 256}, ValueError),
+        (b"data", {"progress": 5}, TypeError),
         (b"data", {"size": 5}, ValueError),
         (b"data", {"size": 3}, ValueError),
     ],
@@ -321,9 +337,12 @@ def test_a_cancelled_task_gives_it_up() -> None:
             blocks.append(await peer.accept_block())
         await asyncio.sleep(2)
         for block in blocks:
-            with pytest.raises(BlockGivenUp) as caught:
-                await block.read()
-            assert (caught.value.code, caught.value.reason) == (1, "its sender has given it up")
+            for _ in range(2):
+                with pytest.raises(BlockGivenUp) as caught:
+                    await block.read()
+                assert (caught.value.code, caught.value.reason) == (1, "its sender has given it up")
+        assert peer._large is not None
+        assert not peer._large.desk.holders
 
     between(alice, serve)
 
@@ -449,3 +468,39 @@ def test_a_file_is_not_read_at_once() -> None:
 
     assert between(alice, take_one, FAST)[0] == DATA
     assert set(asked) == {CHUNK}
+
+
+@pytest.mark.parametrize(
+    "words", [{"code": 1.5}, {"code": "1"}, {"reason": b"enough"}, {"reason": OSError("disk full")}]
+)
+def test_a_block_is_stopped_in_words_that_can_be_sent(words: dict[str, Any]) -> None:
+    """What cannot be is told at once: when it is to be sent it would end everything that the node sends."""
+
+    async def alice(peer: Peer) -> None:
+        with pytest.raises(BlockGivenUp, match="disk full"):
+            await peer.send_block(bytes(4 * WINDOW))
+
+    async def serve(peer: Peer) -> None:
+        block = await peer.accept_block()
+        with pytest.raises(TypeError, match="code" if "code" in words else "reason"):
+            block.stop(**words)
+        block.stop(5, "disk full")
+
+    between(alice, serve)
+
+
+def test_of_a_block_that_was_stopped_nothing_is_read() -> None:
+    """Also not what its reader has taken from the connection already."""
+
+    async def alice(peer: Peer) -> None:
+        with pytest.raises(BlockGivenUp):
+            await peer.send_block(bytes(4 * WINDOW))
+
+    async def serve(peer: Peer) -> None:
+        block = await peer.accept_block()
+        assert await block.read(1) == b"\0"
+        block.stop()
+        with pytest.raises(ValueError, match="given this block up ourselves"):
+            await block.read(1)
+
+    between(alice, serve)
