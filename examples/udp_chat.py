@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from contextlib import closing
 
 from sleepy import udp
 
@@ -10,9 +11,10 @@ from sleepy import udp
 async def say(peer: udp.Peer) -> None:
     """Send what is typed, line by line; at the end of it, leave."""
     typed = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(typed), sys.stdin)
-    async for line in typed:
-        await peer.send(line.rstrip())
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(typed), sys.stdin)
+    with closing(pipe):
+        async for line in typed:
+            await peer.send(line.rstrip())
     await peer.close("bye")
 
 

@@ -345,7 +345,8 @@ class Connection(Dialogue):
 
     def go_away(self, now: float, *, linger: float = 0.0) -> None:
         """Leave because our node shuts down, as by `close`; the peer's error is `WentAway`."""
-        self._leave_after(Close(GOING_AWAY, "its node shuts down"), now, linger)
+        self._leave_after(Close(GOING_AWAY, "the node shuts down"), now, linger)
+        self._ending.cut_short(self._clock.awake(now))
 
     def _leave_after(self, close: Close, now: float, linger: float) -> None:
         time = self._clock.awake(now)

@@ -9,19 +9,21 @@ Rules:
 2. Who leaves says it again and again, `COPIES` times in the *closing period*, or until it is acked. Of everything else that
    was to be sent nothing is.
 3. Who hears it answers each copy at once, with an ack, and says nothing else: the *draining period*. What it has received
-   stays to be read.
+   stays to be read. Who is about to leave anyway, or to close its socket, answers once and does not wait for copies: if that
+   answer is lost, the other side's period ends all the same.
 4. Both periods last for `PERIODS` times what an ack may take. Then nothing is left of the connection.
 5. There is one reason, the first. Who leaves of its own will has left when the other side knows, or the period is over; in
    all other cases the connection is of no use from the first moment on.
 
-Source: RFC 9000, section 10.2 (there the period is three times that, and copies answer the peer's packets).
+Source: RFC 9000, section 10.2 (there the period is three times that, and copies answer the peer's packets; who closes its
+socket may end it early there, too).
 """
 
 from enum import Enum
 from math import inf
 from typing import Final
 
-from sleepy.udp.connections.connection_errors import ClosedLocally, ConnectionClosed, error_for
+from sleepy.udp.connections.connection_errors import APPLICATION_CODES, ClosedLocally, ConnectionClosed, error_for
 from sleepy.udp.delivery.chunks import CLOSE, Close
 from sleepy.udp.delivery.payload import Token
 
@@ -95,9 +97,8 @@ class Ending:
             self.state = State.CLOSING
             self.error = error  # rule 5
             self._close = close
-            self._leaving = ClosedLocally(
-                f"we closed the connection{_said(close)}", code=close.code, reason=close.reason
-            )
+            code = close.code if close.code < APPLICATION_CODES else 0
+            self._leaving = ClosedLocally(f"we closed the connection{_said(close)}", code=code, reason=close.reason)
             self._interval = PERIODS * patience / COPIES
             self._copy_time = now
             self._deadline = now + PERIODS * patience
@@ -106,10 +107,15 @@ class Ending:
         """The peer leaves (rule 3). If we are about to leave too, both know."""
         self._answer_due = True
         if self.is_open:
+            self._deadline = now if self.state is State.LINGERING else now + PERIODS * patience
             self.state = State.DRAINING
             self.error = error_for(close)
-            self._deadline = now + PERIODS * patience
         self._understood = True
+
+    def cut_short(self, now: float) -> None:
+        """Our socket is about to be closed: if the peer has left already, its word is answered once (rule 3)."""
+        if self.state is State.DRAINING:
+            self._deadline = now
 
     def finish(self, error: ConnectionClosed | None) -> None:
         """It is over, and nothing more is said."""
@@ -159,4 +165,5 @@ class Ending:
 
 
 def _said(close: Close) -> str:
-    return f" with code {close.code}: {close.reason}" if close.code or close.reason else ""
+    code = f" with code {close.code}" if close.code < APPLICATION_CODES and (close.code or close.reason) else ""
+    return f"{code}: {close.reason}" if close.reason else code

@@ -2,7 +2,9 @@
 
 from math import inf
 
-from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally, TimedOut
+import pytest
+
+from sleepy.udp.connections.connection_errors import GOING_AWAY, ClosedByPeer, ClosedLocally, TimedOut
 from sleepy.udp.connections.ending import COPIES, PERIODS, Ending, State
 from sleepy.udp.delivery.chunks import Close
 
@@ -89,3 +91,43 @@ def test_nothing_ends_twice() -> None:
     assert ending.error is first
     assert ending.state is State.FINISHED
     assert ending.speak(0.0) is None
+
+
+def test_who_is_about_to_leave_answers_once() -> None:
+    """Rule 3: it waits for no copies, whether it was lingering or its socket is closed."""
+    lingering, leaving = Ending(), Ending()
+    lingering.linger(CLOSE, 5.0)
+    lingering.on_peer_close(Close(9, "me too"), 1.0, 1.0)
+    leaving.on_peer_close(Close(9, "me too"), 1.0, 1.0)
+    leaving.cut_short(1.0)
+    for ending in (lingering, leaving):
+        assert ending.next_timeout == 1.0
+        assert ending.answer()
+        ending.on_time(1.0, delivered=False, patience=1.0)
+        assert ending.state is State.FINISHED
+        assert isinstance(ending.error, ClosedByPeer)
+
+
+def test_only_who_has_left_is_cut_short() -> None:
+    ending = Ending()
+    ending.linger(CLOSE, 5.0)
+    ending.cut_short(1.0)
+    assert ending.next_timeout == 5.0
+
+
+@pytest.mark.parametrize(
+    ("close", "code", "said"),
+    [
+        (Close(0, ""), 0, "we closed the connection"),
+        (Close(3, ""), 3, "we closed the connection with code 3"),
+        (Close(0, "bye"), 0, "we closed the connection with code 0: bye"),
+        (Close(GOING_AWAY, "the node shuts down"), 0, "we closed the connection: the node shuts down"),
+    ],
+)
+def test_a_code_of_ours_is_not_the_applications(close: Close, code: int, said: str) -> None:
+    ending = Ending()
+    ending.leave(close, 0.0, 1.0)
+    ending.on_acked(0, 0, 0)
+    ending.on_time(0.1, delivered=True, patience=1.0)
+    assert isinstance(ending.error, ClosedLocally)
+    assert (ending.error.code, ending.error.reason, str(ending.error)) == (code, close.reason, said)

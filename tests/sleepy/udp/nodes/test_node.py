@@ -830,6 +830,32 @@ def test_nobody_is_asked_to_send_while_the_socket_is_full() -> None:
     play(world(), ("bob", bob(), echo), ("alice", node(), alice))
 
 
+@both_modes
+@pytest.mark.parametrize("leaves_first", [True, False])
+def test_a_node_whose_peer_has_left_closes_at_once(plain: bool, leaves_first: bool) -> None:
+    """Rule 6: who only listened knows no round trip, so waiting for copies of the goodbye would take four seconds."""
+
+    async def alice(here: Node) -> float:
+        peer = await call(here)
+        await peer.send(b"all that I wanted to say")
+        if leaves_first:
+            await peer.close()
+        begin = here.now()
+        await here.close()
+        return here.now() - begin
+
+    async def serve(there: Node) -> float:
+        peer = await there.accept()
+        await peer.receive()
+        if leaves_first:
+            await peer.wait_closed()
+        begin = there.now()
+        await there.close()
+        return there.now() - begin
+
+    assert max(play(world(), ("bob", bob(plain=plain), serve), ("alice", node(plain=plain), alice))) < 0.5
+
+
 # --- misuse -----------------------------------------------------------------------------------------------------------
 
 
