@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from sleepy._mypyc import mypyc_attr
 from sleepy.tcp.codec import Reader
-from sleepy.tcp.errors import RemoteProtocolError
+from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 
 _ENOUGH = 65536  # bytes worth a system call of their own, whatever else comes in this turn
 # Bytes to ask the kernel for at once. asyncio's own 256 KiB come fresh from the system with every read, which costs more
@@ -139,11 +139,21 @@ class Connection(Generic[M]):
     # --8<-- [end:write]
 
     async def write_all(self, body: AsyncGenerator[bytes, None]) -> None:
-        """Send a body piece by piece, as fast as the peer takes it."""
-        async with aclosing(body):
-            async for piece in body:
-                self.write(piece)
-                await self.drain()
+        """Send a body piece by piece, as fast as the peer takes it.
+
+        Raises:
+            LocalProtocolError: The body was cancelled, as by what it awaits, and not the one who sends it.
+        """
+        try:
+            async with aclosing(body):
+                async for piece in body:
+                    self.write(piece)
+                    await self.drain()
+        except asyncio.CancelledError as error:
+            sending = asyncio.current_task()
+            if sending is None or sending.cancelling():
+                raise
+            raise LocalProtocolError("the stream of the body was cancelled before its end") from error
 
     async def drain(self) -> None:
         """Wait until the peer has taken enough for more to be written; at once if the connection is gone."""

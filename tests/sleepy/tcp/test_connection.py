@@ -1,13 +1,13 @@
 """`sleepy.tcp.connection`: bytes between a reader and a transport (one that only writes down what is asked of it)."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
 
 from sleepy.tcp.connection import Connection
-from sleepy.tcp.errors import RemoteProtocolError
+from sleepy.tcp.errors import LocalProtocolError, RemoteProtocolError
 from tests.sleepy.tcp.helpers import soon, turns
 
 pytestmark = pytest.mark.usefixtures("tidy")
@@ -259,3 +259,31 @@ async def test_finish_closes_at_once_if_it_cannot_be_half_closed() -> None:
     transport.half_closes = False
     connection.finish()
     assert transport.done == [("close",)]
+
+
+# A body, piece by piece
+
+
+async def pieces(then: asyncio.Future[None]) -> AsyncGenerator[bytes, None]:
+    yield b"one"
+    await then
+
+
+async def test_a_body_that_is_cancelled_is_an_error_for_who_sends_it() -> None:
+    """Else his task would just end, and whoever waits for an answer would wait for ever."""
+    connection, transport, _ = build()
+    then = asyncio.get_running_loop().create_future()
+    then.cancel()
+    with pytest.raises(LocalProtocolError, match="cancelled before its end"):
+        await connection.write_all(pieces(then))
+    await turns()
+    assert transport.done == [("write", b"one")]
+
+
+async def test_who_sends_a_body_may_be_cancelled() -> None:
+    connection, _, _ = build()
+    sending = asyncio.create_task(connection.write_all(pieces(asyncio.get_running_loop().create_future())))
+    await turns()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
