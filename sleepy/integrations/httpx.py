@@ -51,6 +51,8 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 class SleepyTransport(httpx.AsyncBaseTransport):
     """Carries the requests of an `httpx.AsyncClient`; may be shared, and mounted, like any transport.
 
+    A client closes its transport with itself, and this one is closed for good: of clients that share it, close all at once.
+
     Args:
         verify: Whom to trust: httpx's usual authorities if True, everybody if False, or a context of your own.
         cert: As in httpx.
@@ -78,7 +80,6 @@ class SleepyTransport(httpx.AsyncBaseTransport):
         if uds is not None:
             settings["dial"] = _dial_unix(uds)
         settings.update(options)
-        self._places = asyncio.Semaphore(places)
         self._keeps_idle = limits.keepalive_expiry != 0 and limits.max_keepalive_connections != 0
         self._client = Client(
             max_conns_per_host=places,
@@ -86,6 +87,7 @@ class SleepyTransport(httpx.AsyncBaseTransport):
             codec=_Codec(user_agent=""),
             **settings,
         )
+        self._places = asyncio.Semaphore(places)  # after the client, who says what is no number of connections
 
     # --8<-- [start:handle]
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -94,6 +96,7 @@ class SleepyTransport(httpx.AsyncBaseTransport):
         ending = AsyncExitStack()
         with _httpx_errors():
             asked = _translate(request)
+        with _httpx_errors(asked):
             try:
                 async with _Phases(limits) as asked.phases:
                     asked.phases.enter("pool")
@@ -108,7 +111,7 @@ class SleepyTransport(httpx.AsyncBaseTransport):
         return httpx.Response(
             answer.status,
             headers=[(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()],
-            stream=_Incoming(pieces, limits.get("read"), ending),
+            stream=_Incoming(asked, pieces, limits.get("read"), ending),
             extensions={
                 "http_version": answer.version.encode("ascii"),
                 "reason_phrase": answer.reason.encode("latin-1"),
@@ -157,9 +160,10 @@ class _Phases:
 
 
 class _Outgoing(SleepyRequest):
-    """A request, and what is told of its progress."""
+    """A request, and what is told of its progress; also what the caller's own stream has raised."""
 
     phases: _Phases
+    raised: Exception | None = None
 
 
 class _Codec(Http1):
@@ -221,6 +225,9 @@ class _Pieces:
         except StopAsyncIteration:
             phases.enter("read")
             raise
+        except Exception as error:
+            self._request.raised = error
+            raise
         phases.enter("write")
         return piece
 
@@ -233,14 +240,17 @@ async def _cut(body: bytes) -> AsyncIterator[bytes]:
 class _Incoming(httpx.AsyncByteStream):
     """The body of an answer, and what is to be done at its end."""
 
-    def __init__(self, pieces: AsyncIterable[bytes], limit: float | None, ending: AsyncExitStack) -> None:
+    def __init__(
+        self, asked: _Outgoing, pieces: AsyncIterable[bytes], limit: float | None, ending: AsyncExitStack
+    ) -> None:
+        self._asked = asked
         self._pieces = aiter(pieces)
         self._limit = limit
         self._ending = ending
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
-            with _httpx_errors():
+            with _httpx_errors(self._asked):
                 async with _Phases({"read": self._limit}) as phases:
                     phases.enter("read")
                     piece = await anext(self._pieces, b"")
@@ -277,23 +287,35 @@ _TIMEOUTS: Final[Mapping[str, type[httpx.TimeoutException]]] = {
 
 
 @contextmanager
-def _httpx_errors() -> Generator[None, None, None]:
+def _httpx_errors(asked: _Outgoing | None = None) -> Generator[None, None, None]:
     """Raise what httpx's own transport would raise, with sleepy's error as the cause."""
     try:
         yield
-    except (RequestTimeout, DialTimeout) as error:  # by an option; the phases of a dial are all "connect"
-        raise _TIMEOUTS.get(error.phase, httpx.ConnectTimeout)(str(error)) from error
-    except NoFreeConnections as error:
-        raise httpx.PoolTimeout(str(error)) from error
-    except SleepyLocalProtocolError as error:
-        raise httpx.LocalProtocolError(str(error)) from error
-    except SleepyRemoteProtocolError as error:
-        raise httpx.RemoteProtocolError(str(error)) from error
-    except ConnectionClosed as error:  # broken, or closed in order at a place where that is a fault
-        kind = httpx.ReadError if isinstance(error.__cause__, OSError) else httpx.RemoteProtocolError
-        raise kind(str(error)) from error
-    except OSError as error:
-        raise httpx.ConnectError(str(error)) from error
+    except Exception as error:
+        translated = None if asked is not None and error is asked.raised else _in_httpxs_words(error)
+        if translated is None:
+            raise
+        raise translated from error
+
+
+def _in_httpxs_words(error: Exception) -> httpx.TransportError | None:
+    text = str(error)
+    match error:
+        case RequestTimeout() | DialTimeout():  # by an option; the phases of a dial are all "connect"
+            return _TIMEOUTS.get(error.phase, httpx.ConnectTimeout)(text)
+        case NoFreeConnections():
+            return httpx.PoolTimeout(text)
+        case SleepyLocalProtocolError():
+            return httpx.LocalProtocolError(text)
+        case SleepyRemoteProtocolError():
+            return httpx.RemoteProtocolError(text)
+        case ConnectionClosed():  # broken, or closed in order at a place where that is a fault
+            broken = isinstance(error.__cause__, OSError)
+            return httpx.ReadError(text) if broken else httpx.RemoteProtocolError(text)
+        case OSError():
+            return httpx.ConnectError(text)
+        case _:
+            return None
 
 
 def _dial_unix(path: str) -> "Dial":

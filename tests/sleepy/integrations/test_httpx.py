@@ -258,13 +258,31 @@ async def test_a_streamed_request_is_read_as_it_is_sent(make: Make, peer: Peer) 
         assert (await soon(asking)).content == b"hello"
 
 
-async def test_what_the_callers_stream_raises_is_the_callers(make: Make, peer: Peer) -> None:
+@pytest.mark.parametrize(
+    "error", [LookupError("no more"), FileNotFoundError("no more"), TimeoutError("no more"), ConnectionError("no more")]
+)
+async def test_what_the_callers_stream_raises_is_the_callers(make: Make, peer: Peer, error: Exception) -> None:
+    """Also if it looks like an error of the connection to the peer: it may come from a file, or from another peer."""
+
     async def body() -> AsyncIterator[bytes]:
         yield b"one"
-        raise LookupError("no more")
+        raise error
 
     async with make() as client:
-        with pytest.raises(LookupError, match="no more"):
+        with pytest.raises(type(error), match="no more") as caught:
+            await soon(client.post(url(peer), content=body()))
+        assert caught.value is error
+
+
+async def test_a_stream_that_is_cancelled_leaves_nobody_waiting(peer: Peer) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one"
+        cancelled = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        await cancelled  # nobody has cancelled the request
+
+    async with httpx.AsyncClient(transport=SleepyTransport(verify=False), timeout=None) as client:
+        with pytest.raises(httpx.LocalProtocolError, match="the stream of the body was cancelled before its end"):
             await soon(client.post(url(peer), content=body()))
 
 
