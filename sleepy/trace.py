@@ -80,7 +80,10 @@ class Event(NamedTuple):
         Raises:
             ValueError: The line is not an event of this schema; the message says why.
         """
-        loaded: object = json.loads(line)
+        try:
+            loaded: object = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"not an event, for it is no JSON ({error}): {line!r}") from None
         if not isinstance(loaded, dict):
             raise ValueError(f"not an event: {line!r}")
         record = cast("dict[str, Any]", loaded)

@@ -81,7 +81,7 @@ def test_numbers_that_json_cannot_say_are_refused(value: float) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("{", "Expecting"),
+        ("{", r"not an event, for it is no JSON \(Expecting .*'\{'"),
         ("[]", "not an event"),
         ("5", "not an event"),
         ("{}", "needs 'time'"),
