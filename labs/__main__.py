@@ -33,6 +33,7 @@ _EXAMPLES = """examples:
 
 exit codes: 0 PASS, 1 FAIL, 2 it could not be run or judged
 """
+_RUNS = "Name the folder of a run, such as out/hol/lost-segment-7; python -m labs run hol makes one."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -83,7 +84,9 @@ def _parser() -> argparse.ArgumentParser:
         help="what bends the link: netem, nfqueue, relay, or off for none; the best one the world has unless given",
     )
     running.add_argument("--seed", type=int, default=7, help="what the run's choices are drawn from (7)")
-    running.add_argument("--tries", type=int, default=3, help="how often to try when a run gives no verdict (3)")
+    running.add_argument(
+        "--tries", type=_one_or_more, default=3, help="how often to try when a run gives no verdict (3)"
+    )
     running.add_argument("--out", type=Path, default=run.OUT, help="where results are left (out)")
     running.add_argument("--json", action="store_true", help="the result as JSON on standard output")
     running.set_defaults(command=_run)
@@ -92,6 +95,13 @@ def _parser() -> argparse.ArgumentParser:
     reporting.add_argument("folder", type=Path, help="such as out/hol/lost-segment-7")
     reporting.set_defaults(command=_report)
     return parser
+
+
+def _one_or_more(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def _list(options: argparse.Namespace, talk: Console) -> int:
@@ -183,7 +193,14 @@ def _try(one: Scenario, choice: run.Choice, options: argparse.Namespace, talk: C
 
 
 def _report(options: argparse.Namespace, talk: Console) -> int:
-    artist.draw(options.folder)
+    try:
+        artist.draw(options.folder)
+    except FileNotFoundError as error:
+        raise WorldError(
+            f"{options.folder} holds no run that was judged: there is no {error.filename}", _RUNS
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:  # no JSON, or not ours
+        raise WorldError(f"what {options.folder} holds is no run that can be read: {error!r}", _RUNS) from error
     talk.print(f"report: {options.folder / 'report.html'}")
     return 0
 

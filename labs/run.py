@@ -17,7 +17,7 @@ from pathlib import Path
 from labs import artist, worlds
 from labs.results import Summary
 from labs.scenario import Scenario
-from labs.worlds import Probe, Progress, Run
+from labs.worlds import Probe, Progress, Run, WorldError
 
 ARTEFACTS = ("left.pcap", "right.pcap", "events.jsonl", "summary.json", "report.html")
 OUT = Path("out")
@@ -82,13 +82,19 @@ def play(
         draw: Writes the report into the run's folder.
 
     Raises:
-        WorldError: It could not be played to its end; the message says why and what to do.
-        OSError: The results cannot be written to their folder.
+        WorldError: It could not be played to its end, or its folder is not to be had; the message says why and what to do.
+        OSError: The results cannot be written, as when the disk is full.
     """
     folder = folder_of(scenario, seed, out)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ARTEFACTS:
-        (folder / name).unlink(missing_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ARTEFACTS:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise WorldError(
+            f"the results cannot be written to {folder}: {error.strerror}",
+            "Name a folder in which you may write: --out FOLDER.",
+        ) from error
     schedule = import_module(f"labs.{scenario.lab}.schedule")
     ports = {plan.name: plan.port for plan in schedule.contenders(scenario)}
     worlds.find(world).run(Run(scenario, seed, folder, impairment, ports), progress)

@@ -200,4 +200,36 @@ def test_a_report_can_be_drawn_again(found: dict[str, object], tmp_path: Path) -
 
 def test_a_folder_without_a_run_cannot_be_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", str(tmp_path)]) == 2
-    assert "summary.json" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'summary.json'}" in told
+    assert "such as out/hol/lost-segment-7" in told
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"verdict": "PASS", "to_server": 1}', "\0\uffff"])
+def test_what_is_no_run_is_no_verdict_either(
+    found: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """A traceback would end with 1, which means FAIL."""
+    (tmp_path / "summary.json").write_text(text, encoding="utf-16")
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "no run that can be read" in capsys.readouterr().err
+    (tmp_path / "summary.json").write_text(text, encoding="utf-8")
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "no run that can be read" in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written_say_where_and_what_to_do(
+    found: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert lab(out=file) == 2
+    told = capsys.readouterr().err
+    assert f"the results cannot be written to {file / 'hol' / 'slow-response-7'}: Not a directory" in told
+    assert "--out FOLDER" in told
+
+
+def test_at_least_one_try_must_be_made(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["run", "hol", "--tries", "0"])
+    assert "argument --tries: 0 is less than 1" in capsys.readouterr().err
