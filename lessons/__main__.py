@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -105,9 +106,16 @@ def _parser() -> argparse.ArgumentParser:
     grading.add_argument(
         "--hidden-seeds", type=Path, metavar="FILE", help="more seeds, one a line, which students do not see"
     )
-    grading.add_argument("--points", type=float, default=100.0, help="for all tests together (100)")
+    grading.add_argument("--points", type=_points, default=100.0, help="for all tests together (100)")
     grading.set_defaults(command=_grade)
     return parser
+
+
+def _points(text: str) -> float:
+    points = float(text)
+    if not 0 <= points < math.inf:  # nan is not either
+        raise argparse.ArgumentTypeError(f"{text} are no points: 0 or more")
+    return points
 
 
 def _learn(options: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ class Progress:
 
     def write(self) -> None:
         """Keep it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         document = {name: asdict(step) for name, step in sorted(self.steps.items())}
         fresh = self.folder / f"{FILE}.new"
         fresh.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -81,6 +81,14 @@ class Progress:
         """The student's file for a lesson; made from the stub if there is none."""
         path = self.path(lesson)
         if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             path.write_text((lesson.exercise / "stub.py").read_text(encoding="utf-8"), encoding="utf-8")
         return path
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ProgressError(
+                f"{self.folder} cannot be your folder: {error.strerror}; name one in which you may write: --folder FOLDER"
+            ) from error

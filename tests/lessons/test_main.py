@@ -181,3 +181,20 @@ def test_hidden_seeds_must_be_numbers(tmp_path, text) -> None:
     path.write_text(text)
     with pytest.raises(grade.SeedsError):
         grade.read_seeds(path)
+
+
+@pytest.mark.parametrize("points", ["-1", "nan", "inf"])
+def test_points_are_a_number_that_a_file_can_hold(points, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        ran("grade", "udp/01", SOLUTION, f"--points={points}")
+    assert f"argument --points: {points} are no points: 0 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--once"], ["--hint"]])
+def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path, capsys, arguments) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    assert ran("learn", "udp/01", "--folder", file, *arguments) == 2
+    told = capsys.readouterr().err
+    assert f"{file} cannot be your folder: File exists" in told
+    assert "--folder FOLDER" in told
