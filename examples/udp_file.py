@@ -74,7 +74,7 @@ async def save(block: udp.BlockReader, directory: Path) -> bytes:
 def main(arguments: list[str]) -> None:
     try:
         if len(arguments) == 1:
-            asyncio.run(receive(Path(arguments[0])))
+            asyncio.run(receive(Path(arguments[0]).resolve(strict=True)))
         elif len(arguments) == 4:
             host, port, key, file = arguments
             asyncio.run(send(host, int(port), udp.parse_key(key), Path(file)))

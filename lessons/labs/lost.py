@@ -26,5 +26,11 @@ def lost(folder: Path) -> Iterator[Segment]:
 
 
 if __name__ == "__main__":
-    for one in lost(Path(sys.argv[1])):
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m lessons.labs.lost FOLDER, that of a run, such as out/hol/lost-segment-7")
+    try:
+        found = list(lost(Path(sys.argv[1])))
+    except capture.CaptureError as error:
+        sys.exit(str(error))
+    for one in found:
         print(f"port {one.source[1]}: {len(one.payload)} bytes from {one.sequence} on, at {one.time:.6f}")

@@ -106,6 +106,14 @@ def test_a_file_that_is_there_already_is_left_and_the_sender_learns_why(tmp_path
     assert [taken.read_bytes() for taken in directory.iterdir()] == [b"older"]
 
 
+def test_a_folder_that_is_not_there_is_told_before_anybody_sends(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "examples/udp_file.py", tmp_path / "none"]
+    options: dict[str, Any] = {"cwd": ROOT, "env": os.environ | {"PYTHONPATH": str(ROOT)}, "text": True}
+    done = subprocess.run(command, **options, capture_output=True, timeout=50, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "No such file or directory" in done.stderr
+
+
 def test_a_file_is_not_sent_to_somebody_else(tmp_path: Path) -> None:
     file, directory = tmp_path / "file", tmp_path / "taken"
     file.write_bytes(b"secret")
