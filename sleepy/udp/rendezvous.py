@@ -22,7 +22,7 @@ from sleepy.udp.nat.relay import Relay
 from sleepy.udp.security.identity import Identity
 
 DEFAULT_PORT: Final = 9470
-LIMITS: Final = {
+LIMITS: Final = {  # of options: the least, and the most
     "port": (0, 65535),
     "lease": (1, 65535),
     "max_peers": (1, 2**31),
@@ -121,18 +121,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--relay-pairs", type=int, default=64, help="number of pairs at a time (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="say what happens in JSON, one object per line")
     options = parser.parse_args(arguments)
-    for name, most in (
-        ("port", 65535),
-        ("lease", 65535),
-        ("max_peers", 2**31),
-        ("relay_rate", 1e12),
-        ("relay_pairs", 2**16),
-    ):
-        least = 0 if name == "port" else 1
+    for name, (least, most) in LIMITS.items():
         if not least <= getattr(options, name) <= most:
-            parser.error(
-                f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be from {least} to {most:.0f}"
-            )
+            parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}; it must be from {least} to {most}")
     return options
 
 

@@ -27,10 +27,10 @@ from types import NoneType
 from typing import Any, Final
 
 from sleepy.trace import Trace
-from sleepy.udp.address import Address
+from sleepy.udp.address import Address, check_address
 from sleepy.udp.connections.connection_config import ConnectionConfig
 from sleepy.udp.connections.connection_errors import ClosedLocally
-from sleepy.udp.kinds import check_kind
+from sleepy.udp.kinds import check_callable, check_kind
 from sleepy.udp.nat.relay import Relay
 from sleepy.udp.nat.traversal import Traversal
 from sleepy.udp.nat.traversal_config import Found, NotFound, Relayed, TraversalConfig, TraversalTimeout
@@ -121,6 +121,8 @@ class ReachableNode(Node):
         introduce: MayIntroduce | None,
         **options: Any,
     ) -> None:
+        check_address(rendezvous)
+        check_callable("introduce", introduce, optional=True)
         super().__init__(local, make_switchboard, **options)
         self._introduce = introduce
         self._make_config = make_config
@@ -140,11 +142,11 @@ class ReachableNode(Node):
         Raises:
             OSError: The address is not ours, or is taken; or the rendezvous server's name is unknown.
             RuntimeError: It was started before.
-            ValueError: The rendezvous server's key, or a relay's, has not 32 bytes.
+            ValueError: The rendezvous server's key, or a relay's, has not 32 bytes; or the server cannot be at port 0.
         """
         await super().start()
         try:
-            server = unmapped(await self._resolve(self._rendezvous))
+            server = unmapped(await super()._resolve(self._rendezvous))
             inside = await self._inside(server)
             may_introduce = partial(self._may_introduce, server)
             config = self._make_config(server, inside, may_introduce, self.now())
@@ -166,8 +168,11 @@ class ReachableNode(Node):
             TraversalError: There is no way; the subclass says why.
             HandshakeError: There is a way, but the peer does not want us or does not answer.
             ConnectionClosed: The two sides' channels differ, or the node is being closed.
+            TypeError: The key or the timeout is of another kind.
             ValueError: This is no public key, or our own.
         """
+        check_kind("public_key", public_key, bytes)
+        check_kind("timeout", timeout, int, float)
         if self._traversal is None or self._closing:
             raise ClosedLocally("the node is not open")
         for peer in self.peers:
@@ -307,6 +312,11 @@ def open_reachable_node(
         ValueError: ``psk`` has not 32 bytes.
     """
     check_kind("config", config, ConnectionConfig, NoneType)
+    check_kind("rendezvous_key", rendezvous_key, bytes)
+    check_kind("relays", relays, tuple, NoneType)
+    check_callable("make_relay", make_relay, optional=True)
+    for number, key in enumerate(relays or ()):
+        check_kind(f"item {number} of relays", key, bytes)
     connections = config or ConnectionConfig()
     handshake = HandshakeConfig(identity=identity or Identity.generate(), psk=psk, parameters=connections.parameters())
 

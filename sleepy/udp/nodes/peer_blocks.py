@@ -25,6 +25,7 @@ from typing import Final, Protocol, TypeAlias, runtime_checkable
 from sleepy.errors import SleepyError
 from sleepy.udp.connections.connection_errors import ConnectionClosed
 from sleepy.udp.delivery.blocks import BlockState, OutgoingBlock
+from sleepy.udp.delivery.chunks import MAX_VARINT
 from sleepy.udp.delivery.incoming_blocks import IncomingBlock
 from sleepy.udp.kinds import check_callable, check_kind
 from sleepy.udp.nodes.block_desk import GIVEN_UP, Block, BlockDesk
@@ -74,8 +75,8 @@ async def send_block(
     check_callable("progress", progress, optional=True)
     if not 0 <= priority <= LAST_PRIORITY:
         raise ValueError(f"priority is {priority}; it must be 0 (first) to {LAST_PRIORITY}")
-    if size is not None and size < 0:
-        raise ValueError(f"size is {size}; it must be 0 at least")
+    if size is not None and not 0 <= size < MAX_VARINT:
+        raise ValueError(f"size is {size}; it must be 0 to {MAX_VARINT - 1}")
     if label.startswith(RESERVED):
         raise ValueError(f"the label {label!r} begins with a zero byte; such are the library's own")
     if size is None and isinstance(source, bytes | bytearray | memoryview):

@@ -10,8 +10,13 @@ import pytest
 
 from sleepy import udp
 from sleepy.udp.kinds import check_callable, check_kind
+from sleepy.udp.nat.reachable_node import open_reachable_node
 from sleepy.udp.nodes.plain_node import open_plain_node
 from sleepy.udp.nodes.secure_node import open_node
+
+
+def open_reachable(**options: Any) -> udp.ReachableNode:
+    return open_reachable_node(**{"rendezvous": ("127.0.0.1", 9), "rendezvous_key": bytes(32)} | options)
 
 
 def in_words(value: object) -> str:
@@ -73,6 +78,17 @@ NODE: list[dict[str, Any]] = [
 SECURE: list[dict[str, Any]] = [{"identity": b"x" * 32}, {"identity": "x"}, {"psk": "x" * 32}]
 
 
+REACHABLE: list[dict[str, Any]] = [
+    *NODE[:3],
+    {"rendezvous_key": "x" * 43},
+    {"introduce": True},
+    {"relays": b"x" * 32},
+    {"relays": ("x" * 32,)},
+    {"make_relay": 5},
+    {"rendezvous": "127.0.0.1:9"},
+]
+
+
 @pytest.mark.parametrize(
     ("make", "options"),
     [
@@ -80,6 +96,7 @@ SECURE: list[dict[str, Any]] = [{"identity": b"x" * 32}, {"identity": "x"}, {"ps
         *((udp.ConnectionConfig, options) for options in CONNECTION),
         *((make, options) for options in NODE for make in (open_node, open_plain_node)),
         *((open_node, options) for options in SECURE),
+        *((open_reachable, options) for options in REACHABLE),
     ],
     ids=in_words,
 )
@@ -88,7 +105,7 @@ def test_options_of_another_kind_are_refused_where_they_are_given(
 ) -> None:
     """Most would fail with the first peer, in the loop's callback; an empty config would be taken for none."""
     (name,) = options
-    with pytest.raises(TypeError, match="address" if name == "local" else name):
+    with pytest.raises(TypeError, match="address" if name in {"local", "rendezvous"} else name):
         make(**options)
 
 

@@ -405,3 +405,24 @@ async def test_on_the_systems_sockets(local: str, server_host: str, peer_host: s
             assert await peer.receive() == b"hello"
             await peer.close()
             await serving
+
+
+async def test_what_reach_is_given_is_looked_at() -> None:
+    here = open_reachable_node(("127.0.0.1", 0), rendezvous=("127.0.0.1", 9), rendezvous_key=SERVER_IDENTITY.public_key)
+    wrong: Any
+    async with here:
+        for wrong in (str(BOB), bytearray(BOB.public_key), None):
+            with pytest.raises(TypeError, match="public_key is of type"):
+                await here.reach(wrong)
+        wrong = None
+        with pytest.raises(TypeError, match="timeout is of type NoneType"):
+            await here.reach(BOB.public_key, timeout=wrong)
+
+
+async def test_no_rendezvous_server_is_at_port_0() -> None:
+    """Port 0 is for peers behind relays (rule 2); nobody would ever answer."""
+    there = open_reachable_node(
+        ("127.0.0.1", 0), rendezvous=("127.0.0.1", 0), rendezvous_key=SERVER_IDENTITY.public_key
+    )
+    with pytest.raises(ValueError, match="port 0"):
+        await there.start()

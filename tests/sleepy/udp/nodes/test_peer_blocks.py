@@ -292,6 +292,7 @@ class Empty:
         (Empty(), {}, TypeError),
         (b"data", {"size": 4.0}, TypeError),
         (b"data", {"size": -4}, ValueError),
+        (b"data", {"size": 1 << 42}, ValueError),
         (b"data", {"label": "name"}, TypeError),
         (b"data", {"priority": "1"}, TypeError),
         (b"data", {"priority": 256}, ValueError),
