@@ -92,6 +92,7 @@ class SleepyTransport(httpx.AsyncBaseTransport):
     # --8<-- [start:handle]
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry a request to the head of its answer; see `httpx.AsyncBaseTransport`."""
+        _need_asyncio()
         limits: Mapping[str, float | None] = request.extensions.get("timeout", {})
         ending = AsyncExitStack()
         with _httpx_errors():
@@ -127,7 +128,16 @@ class SleepyTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         """Close all connections; what is still in service fails."""
+        _need_asyncio()
         await self._client.close(0.0)
+
+
+def _need_asyncio() -> None:
+    """Say so under trio, where asyncio's own error speaks of loops that nobody there knows of."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError("SleepyTransport needs asyncio; under trio, httpx has a transport of its own") from None
 
 
 class _Phases:

@@ -688,3 +688,11 @@ async def test_a_stale_connection_does_not_reach_a_caller_who_is_faster_than_the
         for _ in range(2):
             assert (await soon(client.get(url(peer)))).content == b"hello"
         await playing
+
+
+def test_without_asyncio_it_says_what_it_needs() -> None:
+    """As under trio."""
+    transport = SleepyTransport(verify=False)
+    for call in (transport.handle_async_request(httpx.Request("GET", "http://127.0.0.1/")), transport.aclose()):
+        with pytest.raises(RuntimeError, match="SleepyTransport needs asyncio; under trio"):
+            call.send(None)
