@@ -260,7 +260,6 @@ class BlockReader:
             self._desk.forget(self)
             return b""
         if block.state is BlockState.CANCELLED:
-            self._desk.forget(self)
             raise BlockGivenUp(f"the peer has given this block up, of which {self.arrived} bytes arrived", block)
         if block.state is BlockState.STOPPED:
             raise ValueError("we have given this block up ourselves")
@@ -300,6 +299,8 @@ class BlockReader:
 
     def on_change(self) -> None:
         """More has come, or the end."""
+        if self._block.state is BlockState.CANCELLED:
+            self._desk.forget(self)  # there may be nobody who reads once more
         self._reading.wake()
 
     def on_connection_closed(self, _error: ConnectionClosed) -> None:

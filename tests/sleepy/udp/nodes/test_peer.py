@@ -403,7 +403,7 @@ def test_a_peer_is_left_in_words_that_can_be_sent(words: dict[str, Any]) -> None
     """What cannot be is told at once, and the connection goes on: it was waited for its end for ever."""
 
     async def alice(peer: Peer) -> None:
-        with pytest.raises(TypeError, match="code" if "code" in words else "reason"):
+        with pytest.raises(TypeError):  # compiled, in mypyc's words
             await peer.close(**words)
         await peer.send(b"still here")
 
