@@ -22,8 +22,9 @@ Rules:
 import asyncio
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from sleepy.udp.address import Address, in_words
 from sleepy.udp.connections.connection_errors import ConnectionClosed
 from sleepy.udp.delivery.blocks import BlockState, OutgoingBlock
 from sleepy.udp.delivery.incoming_blocks import IncomingBlock
@@ -36,6 +37,16 @@ READ_LIMIT: Final = 1 << 16  # bytes that a reader holds before it stops taking 
 _CALL: Final = b"\0stream call "
 _ANSWER: Final = b"\0stream answer "
 
+
+class Addressed(Protocol):
+    """A peer, as far as a stream has to know it."""
+
+    @property
+    def address(self) -> Address:
+        """Where it is now."""
+        ...
+
+
 StreamEnds = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -47,7 +58,7 @@ class Streams:
         peer: What ``writer.get_extra_info("peer")`` gives.
     """
 
-    def __init__(self, desk: BlockDesk, peer: object) -> None:
+    def __init__(self, desk: BlockDesk, peer: Addressed) -> None:
         self._desk = desk
         self._peer = peer
         self._numbers = count()
@@ -127,9 +138,10 @@ class StreamTransport(asyncio.Transport):
         protocol: asyncio.StreamReaderProtocol,
         touch: Callable[[], object],
         forget: "Callable[[StreamTransport], object]",
-        peer: object,
+        peer: Addressed,
     ) -> None:
         super().__init__({"peer": peer, "block": outgoing})
+        self._peer = peer
         self._outgoing = outgoing
         self._incoming: IncomingBlock | None = None
         self._protocol = protocol
@@ -144,6 +156,9 @@ class StreamTransport(asyncio.Transport):
         self._reading = True
         self._eof_sent = self._eof_seen = self._closing = self._lost = False
         protocol.connection_made(self)
+
+    def __repr__(self) -> str:
+        return f"<StreamTransport {in_words(self._peer.address)}{', closing' if self._closing else ''}>"
 
     # ---- for the program
 
@@ -328,5 +343,5 @@ class StreamTransport(asyncio.Transport):
             self._protocol.connection_lost(error)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``peer``: the `Peer`; ``block``: the outgoing block, whose ``acked`` is the progress."""
-        return super().get_extra_info(name, default)
+        """``peername``: where the peer is now; ``peer``: the `Peer`; ``block``: ours, whose ``acked`` is the progress."""
+        return self._peer.address if name == "peername" else super().get_extra_info(name, default)

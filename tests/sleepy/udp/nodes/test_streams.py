@@ -11,7 +11,7 @@ from sleepy.udp.delivery.blocks import MAX_BLOCKS, WINDOW
 from sleepy.udp.nodes.node import Node
 from sleepy.udp.nodes.peer import Peer
 from sleepy.udp.nodes.streams import HIGH_WATER, READ_LIMIT, StreamTransport
-from tests.sleepy.udp.node_worlds import between, bob, call, idle, node, outcome, play, soon, world
+from tests.sleepy.udp.node_worlds import PORT, between, bob, call, idle, node, outcome, play, soon, world
 
 FAST = sim.Link(delay=0.005, rate=50e6)
 
@@ -554,3 +554,18 @@ def test_an_exchange_that_was_not_complete_is_an_error(ends: bool) -> None:
             await writer.wait_closed()
 
     between(alice, serve)
+
+
+def test_a_stream_says_who_is_at_its_other_end() -> None:
+    """Under asyncio's own name for it, too, which many programs ask for; and in the warning of one that was not closed."""
+
+    async def alice(peer: Peer) -> None:
+        _, writer = await peer.open_stream()
+        assert writer.get_extra_info("peername") == peer.address == ("10.0.0.2", PORT)
+        assert writer.get_extra_info("sockname", "unknown") == "unknown"
+        assert f"<StreamTransport 10.0.0.2:{PORT}>" in repr(writer)
+        writer.close()
+        assert f"<StreamTransport 10.0.0.2:{PORT}, closing>" in repr(writer)
+        await writer.wait_closed()
+
+    between(alice, swallow)
