@@ -20,6 +20,7 @@ import time
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics, propagate, trace
@@ -79,7 +80,6 @@ class Telemetry:
         meter_provider: Makes the instruments; the global one if None.
 
     Attributes:
-        trace: To be given to the clients that are watched, as their ``trace``.
         tracer: Makes the spans.
         duration: How long requests took, in seconds.
         active: How many requests are under way.
@@ -88,7 +88,7 @@ class Telemetry:
     def __init__(
         self, *, tracer_provider: "TracerProvider | None" = None, meter_provider: "MeterProvider | None" = None
     ) -> None:
-        self.trace = Trace("client", time.monotonic, self._note)
+        self._places = count(1)
         self.tracer = trace.get_tracer("sleepy", tracer_provider=tracer_provider)
         meter = metrics.get_meter("sleepy", meter_provider=meter_provider)
         self.duration = meter.create_histogram(
@@ -102,13 +102,27 @@ class Telemetry:
         )
         self._noted: dict[tuple[str, object], _Noted] = {}  # by the client's place and the request's number
 
+    @property
+    def trace(self) -> Trace:
+        """To be given to a client that is watched, as its ``trace``.
+
+        Ask for it anew for every client. Each counts its requests for itself: by the numbers alone, what one tells of its
+        third request would be noted on the span of another's.
+        """
+        return Trace(f"client {next(self._places)}", time.monotonic, self._note)
+
     def watch(self, client: "AnyClient[Request, Response]", base_url: str = "") -> "WatchedClient":
         """Wrap a client.
 
         Args:
             client: Sends the requests. It belongs to the wrapper, which closes it.
             base_url: Whom it asks, such as ``http://10.0.0.2:8000``: for requests whose URL is a path alone.
+
+        Raises:
+            LocalProtocolError: ``base_url`` is no URL.
         """
+        if base_url:
+            parse_url(base_url)
         return WatchedClient(self, client, base_url)
 
     def _note(self, event: Event) -> None:

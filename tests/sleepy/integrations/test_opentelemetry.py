@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from sleepy.integrations.opentelemetry import Telemetry
-from sleepy.tcp import Client, HostClient, LBClient, Request, RequestTimeout
+from sleepy.tcp import Client, HostClient, LBClient, LocalProtocolError, Request, RequestTimeout
 from tests.sleepy.tcp.conftest import tidy  # noqa: F401 -- a fixture
 from tests.sleepy.tcp.helpers import Peer, Wire, soon
 
@@ -101,6 +101,29 @@ async def test_a_request_is_a_span_by_the_conventions(seen: Seen, peer: Peer) ->
     assert head.count(b"traceparent") == 1
     assert f"traceparent: 00-{name}-".encode() in head
     assert request.headers["traceparent"] == "made up"  # the caller's own is his
+
+
+async def test_clients_of_one_telemetry_are_told_apart(seen: Seen, peer: Peer) -> None:
+    """Though each has a first request, and both are under way."""
+    clients = [seen.telemetry.watch(Client(trace=seen.telemetry.trace)) for _ in range(2)]
+    asking = [
+        asyncio.ensure_future(client.do(Request("GET", f"http://{peer.addr}/{name}"), timeout=5))
+        for client, name in zip(clients, ("slow", "quick"), strict=True)
+    ]
+    wires = [await asked(peer) for _ in asking]
+    for wire in wires:
+        wire.answer(b"hello")
+    await soon(asyncio.gather(*asking))
+    for client in clients:
+        await client.close()
+    assert [[event.name for event in span.events] for span in seen.spans] == [
+        ["request.sent", "request.first_byte"]
+    ] * 2
+
+
+def test_a_base_that_is_no_url_is_refused_when_it_is_given(seen: Seen) -> None:
+    with pytest.raises(LocalProtocolError, match="'nonsense' is no URL"):
+        seen.telemetry.watch(HostClient("127.0.0.1:1"), "nonsense")
 
 
 async def test_a_duration_and_a_count(seen: Seen, peer: Peer) -> None:
