@@ -213,9 +213,12 @@ class Endpoint:
 
         Returns:
             The packet; None for a fragment of an incomplete one, and for all that is refused (see `counters`).
+
+        Raises:
+            TypeError: It is not bytes.
         """
         if not isinstance(datagram, bytes):
-            datagram = bytes(datagram)
+            datagram = bytes(memoryview(datagram))  # of a number `bytes` would make zeros
         if len(datagram) > self._max_packet_size and self._is_too_large(datagram):
             return None
         sequence, ack, ack_bits, header_size = read_header(datagram)

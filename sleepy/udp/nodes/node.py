@@ -52,8 +52,8 @@ MakeSwitchboard = Callable[[float, Accept], Switchboard]
 class Node:
     """One socket, many peers; `sleepy.udp.open_node` and `sleepy.udp.open_plain_node` make these.
 
-    Use it as a context manager, which binds the socket and closes it; as an asynchronous iterator it gives the peers
-    that have connected to us.
+    Use it as a context manager, which binds the socket and closes it (without a drain, if an error leaves it); as an
+    asynchronous iterator it gives the peers that have connected to us.
 
     Args:
         local: Where to bind, as (host, port); an empty host for all interfaces, port 0 for any.

@@ -56,7 +56,8 @@ class Owner(Protocol):
 class Peer:
     """A peer that we are connected to; a `sleepy.udp.nodes.node.Node` makes these.
 
-    Reads as an asynchronous iterator of channel 0's messages, and as a context manager, which closes it.
+    Reads as an asynchronous iterator of channel 0's messages, and as a context manager, which closes it: if an error leaves
+    it, without a drain, so what is queued is dropped.
 
     Attributes:
         error: Why the connection ended; None while it lives.

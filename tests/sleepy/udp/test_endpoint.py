@@ -2,6 +2,7 @@
 
 import array
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -308,3 +309,12 @@ def test_a_late_fragment_does_not_move_a_resynced_endpoint_back() -> None:
     header, _ = PacketHeader.decode(b.send(b"answer")[0])
     assert header.ack == a.next_sequence - 1
     assert b.receive(old) == Packet(0, b"old"), "late, and remembered as missing"
+
+
+@pytest.mark.parametrize("datagram", [5, "text", None, [1, 2]])
+def test_what_is_no_bytes_is_no_datagram(datagram: Any) -> None:
+    """Of 5 five zeros were made, which are a packet."""
+    endpoint = Endpoint(now=0.0)
+    with pytest.raises(TypeError):
+        endpoint.receive(datagram)
+    assert endpoint.counters.packets_received == 0
