@@ -7,6 +7,8 @@ mend it, and it ends the packets of all peers. So whoever keeps something for la
 The value itself is not told: it may be a key.
 """
 
+import inspect
+
 
 def check_kind(what: str, value: object, *kinds: type) -> None:
     """See that something is of one of these kinds.
@@ -26,10 +28,13 @@ def check_kind(what: str, value: object, *kinds: type) -> None:
 
 
 def check_callable(what: str, value: object, *, optional: bool = False) -> None:
-    """The same of what will be called; None will do if it is optional.
+    """The same of what will be called, in the middle of something; None will do if it is optional.
 
     Raises:
-        TypeError: It cannot be.
+        TypeError: It cannot be called; or its answer would have to be awaited: its coroutine, like every object, would pass
+            for a yes.
     """
     if not callable(value) and not (optional and value is None):
         raise TypeError(f"{what} is of type {type(value).__name__}, and will be called; give a function, or a class")
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{what} will not be awaited: give a plain function, which answers at once")

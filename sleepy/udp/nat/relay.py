@@ -27,6 +27,7 @@ from os import urandom
 from typing import Final
 
 from sleepy.udp.address import Address
+from sleepy.udp.kinds import check_callable
 from sleepy.udp.nat.rate_limit import RateLimit
 from sleepy.udp.nat.traversal_wire import (
     BIND_SIZE,
@@ -93,6 +94,9 @@ class Relay:
 
     Attributes:
         counters: What became of what came.
+
+    Raises:
+        TypeError: ``lends`` cannot be called, or would have to be awaited.
     """
 
     __slots__ = (
@@ -121,6 +125,7 @@ class Relay:
         idle: float = 60.0,
         random_bytes: RandomBytes = urandom,
     ) -> None:
+        check_callable("lends", lends, optional=True)
         self._lends = lends
         self._rate = rate
         self._burst = burst

@@ -6,7 +6,8 @@ to a plain function, which answers at once.
 Rules:
 
 1. An error of the program's is reported to the loop, and means no.
-2. So does the coroutine of a function that would have to be awaited: like every object, it would pass for a yes.
+2. So does an answer that would have to be awaited: like every object, it would pass for a yes. (Functions of which that can
+   be seen are refused where they are given: `sleepy.udp.kinds`.)
 """
 
 import asyncio

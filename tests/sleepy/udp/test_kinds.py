@@ -4,6 +4,7 @@ import asyncio
 import re
 from array import array
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def open_reachable(**options: Any) -> udp.ReachableNode:
 
 def in_words(value: object) -> str:
     """A parameter's name, the same in every process."""
-    return getattr(value, "__name__", "") or re.sub(" object at 0x.*", "", str(value))[:60]
+    return getattr(value, "__name__", "") or re.sub(" at 0x[0-9a-f]+", "", str(value))[:60]
 
 
 @pytest.mark.parametrize("value", [5, 5.0, True])
@@ -47,6 +48,17 @@ def test_what_will_be_called_is_callable() -> None:
             check_callable("it", value)
 
 
+async def later(*_: object) -> bool:
+    return False
+
+
+def test_what_would_have_to_be_awaited_is_refused() -> None:
+    """Who asks does not await; and a coroutine that is an answer looks like a yes."""
+    for value in (later, partial(later, 1)):
+        with pytest.raises(TypeError, match="it will not be awaited"):
+            check_callable("it", value)
+
+
 CHANNEL: list[dict[str, Any]] = [
     {"delivery": "unreliable"},
     *({name: value} for name in ("priority", "queue_messages", "queue_bytes") for value in (1e6, "1", None)),
@@ -66,6 +78,7 @@ CONNECTION: list[dict[str, Any]] = [
 ]
 NODE: list[dict[str, Any]] = [
     {"accept": True},
+    {"accept": later},
     {"config": udp.ChannelConfig()},
     {"config": {}},
     {"max_peers": "10"},
@@ -79,9 +92,10 @@ SECURE: list[dict[str, Any]] = [{"identity": b"x" * 32}, {"identity": "x"}, {"ps
 
 
 REACHABLE: list[dict[str, Any]] = [
-    *NODE[:3],
+    *NODE[:4],
     {"rendezvous_key": "x" * 43},
     {"introduce": True},
+    {"introduce": later},
     {"relays": b"x" * 32},
     {"relays": ("x" * 32,)},
     {"make_relay": 5},
@@ -97,6 +111,7 @@ REACHABLE: list[dict[str, Any]] = [
         *((make, options) for options in NODE for make in (open_node, open_plain_node)),
         *((open_node, options) for options in SECURE),
         *((open_reachable, options) for options in REACHABLE),
+        *((partial(udp.Relay, now=0.0), {"lends": lends}) for lends in (later, True)),
     ],
     ids=in_words,
 )

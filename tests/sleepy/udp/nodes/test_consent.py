@@ -50,13 +50,15 @@ async def test_what_fails_or_would_have_to_be_awaited_means_no_and_is_reported(
 async def test_nobody_enters_by_a_rule_that_would_have_to_be_awaited() -> None:
     """It would have been a rule that lets everybody in."""
 
-    async def deny(_key: bytes, _address: object) -> bool:
+    async def deny() -> bool:
         return False
+
+    def ask(_key: bytes, _address: object) -> Any:
+        return deny()  # which nobody sees before
 
     told: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
-    accept: Any = deny
-    async with asyncio.timeout(10), open_node(LOCAL, accept=accept) as there, open_node(LOCAL) as here:
+    async with asyncio.timeout(10), open_node(LOCAL, accept=ask) as there, open_node(LOCAL) as here:
         with pytest.raises(Refused):
             await here.connect(there.address)
     assert [type(context["exception"]) for context in told] == [TypeError]

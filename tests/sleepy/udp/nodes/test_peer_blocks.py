@@ -297,6 +297,7 @@ class Empty:
         (b"data", {"priority": "1"}, TypeError),
         (b"data", {"priority": 256}, ValueError),
         (b"data", {"progress": 5}, TypeError),
+        (b"data", {"progress": asyncio.sleep}, TypeError),
         (b"data", {"size": 5}, ValueError),
         (b"data", {"size": 3}, ValueError),
     ],
