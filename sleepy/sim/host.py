@@ -84,11 +84,16 @@ class Host:
         """Start a task that lives on this host.
 
         Raises:
-            RuntimeError: No run is under way.
+            RuntimeError: No run is under way; or the host has a NAT, and so no programs.
         """
         if not self.network.running:
             program.close()
             raise RuntimeError(f"host {self.name!r} runs programs only within sim.run(main(), network)")
+        if self.nat is not None:  # whatever came for them would be translated, or end there
+            program.close()
+            raise RuntimeError(
+                f"host {self.name!r} has a NAT and runs no programs of its own: link it to one that does"
+            )
         context = copy_context()
         context.run(_here.set, self)
         name = name or f"{self.name}: {getattr(program, '__qualname__', 'task')}"

@@ -70,7 +70,7 @@ class Nat:
         hairpinning: Whether those inside reach each other by the outside address (RFC 4787, section 6).
 
     Raises:
-        ValueError: A timeout is not above zero.
+        ValueError: A timeout is not above zero; or what something depends on is no `Dependence`.
     """
 
     mapping: Dependence = Dependence.ENDPOINT_INDEPENDENT
@@ -85,6 +85,10 @@ class Nat:
     SYMMETRIC: ClassVar["Nat"]
 
     def __post_init__(self) -> None:
+        for name in ("mapping", "filtering"):
+            if not isinstance(getattr(self, name), Dependence):
+                known = ", ".join(f"sim.{one}" for one in Dependence)
+                raise ValueError(f"{name} is {getattr(self, name)!r}, but it is one of {known}")
         for name in ("timeout", "tcp_timeout"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}, but it is a time in seconds, more than 0")

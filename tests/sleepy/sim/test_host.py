@@ -39,6 +39,19 @@ def test_outside_of_a_run_nothing_starts() -> None:
         sim.Network().host("client").start(asyncio.sleep(0))
 
 
+def test_a_router_with_a_nat_runs_no_programs() -> None:
+    """Nothing that came for them would reach them."""
+    network = sim.Network()
+    network.link("router", "internet")
+    network.nat("router", sim.Nat(), outside="internet")
+
+    async def main() -> None:
+        await network.host("router").run(asyncio.sleep(0))
+
+    with pytest.raises(RuntimeError, match="'router' has a NAT and runs no programs of its own"):
+        sim.run(main(), network)
+
+
 def test_cancelling_a_run_call_cancels_the_program() -> None:
     network, ended = sim.Network(), list[str]()
 

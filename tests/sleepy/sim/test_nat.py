@@ -146,6 +146,13 @@ def test_impossible_figures_are_refused(option: str) -> None:
         sim.Nat(**{option: 0})
 
 
+@pytest.mark.parametrize("option", ["mapping", "filtering"])
+def test_a_dependence_is_one_of_three(option: str) -> None:
+    """Its text will not do: it would end the run when the first packet comes."""
+    with pytest.raises(ValueError, match=rf"{option} is 'x', but it is one of sim\.Dependence\.ENDPOINT_INDEPENDENT, "):
+        sim.Nat(**{option: "x"})
+
+
 def test_rule_4_who_was_spoken_to_again_counts_as_the_last() -> None:
     """The mapping is not dead because somebody else, spoken to once in between, may not answer any more."""
     nat = table(sim.Nat.PORT_RESTRICTED_CONE)
