@@ -28,7 +28,7 @@ from types import NoneType, TracebackType
 from typing import Final, Self
 
 from sleepy.errors import SleepyError
-from sleepy.trace import Trace
+from sleepy.trace import Trace, Value
 from sleepy.udp.address import Address, check_address, in_words
 from sleepy.udp.connections import connection_events
 from sleepy.udp.connections.connection_errors import ClosedLocally, TimedOut
@@ -147,7 +147,8 @@ class Node:
         now = self.now()
         for dial, (future, _) in list(self._dials.items()):
             self._board.hang_up(dial)
-            _fail(future, ClosedLocally("the node is being closed"))
+            if not future.done():
+                future.set_exception(ClosedLocally("the node is being closed"))
         self._accepting.wake()
         for line in self._board.lines():
             line.connection.go_away(now, linger=drain)
@@ -252,8 +253,7 @@ class Node:
 
     async def _call(self, where: Address, expect: bytes | None, deadline: float) -> Peer:
         now, number = self.now(), next(self._numbers)
-        if self._trace is not None:
-            self._trace("connection.dialing", connection=number, phase="handshake", address=in_words(where))
+        self._record("connection.dialing", connection=number, phase="handshake", address=in_words(where))
         dial = self._board.dial(where, now, timeout=max(0.0, deadline - now), expect=expect)
         future: asyncio.Future[Peer] = self._loop.create_future()
         self._calls[where] = future
@@ -379,9 +379,8 @@ class Node:
         else:
             peer = Peer(self, line)
             self._peers[line] = peer, number
-        if self._trace is not None:
-            name = "connection.accepted" if dial is None else "connection.dialed"
-            self._trace(name, connection=number, address=in_words(line.address))
+        name = "connection.accepted" if dial is None else "connection.dialed"
+        self._record(name, connection=number, address=in_words(line.address))
         if future is not None and not future.done():
             future.set_result(peer)
         else:
@@ -391,28 +390,29 @@ class Node:
     def _on_failed(self, dial: Dial, error: SleepyError) -> None:
         if dial in self._dials:
             future, number = self._dials[dial]
-            if self._trace is not None:
-                self._trace("connection.failed", connection=number, error=str(error))
-            _fail(future, error)
+            self._record("connection.failed", connection=number, error=str(error))
+            if not future.done():
+                future.set_exception(error)
 
     def _trace_events(self, number: int, happened: Sequence[connection_events.Event]) -> None:
         if self._trace is None:
             return
         for event in happened:
             if isinstance(event, connection_events.AddressChanged):
-                self._trace("connection.moved", connection=number, address=in_words(event.address))
+                self._record("connection.moved", connection=number, address=in_words(event.address))
             elif isinstance(event, connection_events.Closed):
-                self._trace("connection.closed", connection=number, reason=str(event.error))
+                self._record("connection.closed", connection=number, reason=str(event.error))
+
+    def _record(self, name: str, **fields: Value) -> None:
+        try:
+            if self._trace is not None:
+                self._trace(name, **fields)
+        except Exception as error:  # noqa: BLE001  # a full disk, a closed file: what is traced goes on without
+            self._loop.call_exception_handler({"message": f"{name} could not be traced", "exception": error})
 
     def _may_enter(self, public_key: bytes, address: Address) -> bool:
         """Rule 4."""
         if self._closing or len(self._backlog) >= self._max_backlog or len(self._board) >= self._max_peers:
             return False
-        if (accept := self._accept) is None:
-            return True
-        return consents(self._loop, "accept", lambda: accept(public_key, address), f"a peer at {in_words(address)}")
-
-
-def _fail(future: asyncio.Future[Peer], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+        ask, peer = self._accept, f"a peer at {in_words(address)}"
+        return ask is None or consents(self._loop, "accept", lambda: ask(public_key, address), peer)

@@ -107,7 +107,8 @@ class Peer:
         Args:
             message: Up to the channel's ``max_message_size`` bytes; what can change is copied.
             channel: Which channel.
-            lifetime: After how many seconds, counted from now, it need not arrive any more.
+            lifetime: After how many seconds, counted from now, it need not arrive any more. If there is no room as long, the
+                message is dropped.
 
         Raises:
             ConnectionClosed: The connection has ended; the subclass says why.
@@ -141,7 +142,17 @@ class Peer:
     # --8<-- [end:send]
 
     async def _send_in_turn(self, message: Message, channel: int, expires: float | None) -> None:
-        await _wait(self._sending, channel, lambda: self._send(message, channel, expires) or None)
+        waiting = _wait(self._sending, channel, lambda: self._send(message, channel, expires) or None)
+        if expires is None:
+            await waiting
+            return
+        patience = asyncio.timeout(expires - self._owner.now())
+        try:
+            async with patience:
+                await waiting
+        except TimeoutError:  # which may also be the connection's end
+            if not patience.expired():
+                raise
 
     def _send(self, message: Message, channel: int, expires: float | None) -> bool:
         line = self._line

@@ -888,15 +888,21 @@ async def test_addresses_at_which_nobody_can_be(plain: bool) -> None:
             await here.connect(bad)
 
 
-async def test_a_trace_that_fails_leaves_no_dial_behind() -> None:
-    """The error comes out of the call, and nothing of the dial is left, whose failure nobody would hear."""
+async def test_a_trace_that_fails_is_reported_and_stops_nothing() -> None:
+    """A full disk would have kept from peers that they were dialled, accepted and left; they waited for ever."""
+    told: list[BaseException] = []
 
     def fail(name: str, **_fields: object) -> None:
-        raise KeyError(name)
+        raise OSError(name)
 
     trace: Any = fail
-    async with open_node(("127.0.0.1", 0), trace=trace) as here:
-        with pytest.raises(KeyError):
-            await here.connect(("127.0.0.1", 9))
-        assert not here._calls
-        assert not here._dials
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    async with asyncio.timeout(10), node(trace=trace) as here, node(BOB, trace=trace) as there:
+        peer = await here.connect(("127.0.0.1", there.address[1]))
+        other = await there.accept()
+        await peer.close()
+        await other.wait_closed()
+        with pytest.raises(HandshakeTimeout):
+            await here.connect(("127.0.0.1", 9), timeout=0.01)
+    names = ("dialing", "accepted", "dialed", "closed", "closed", "dialing", "failed")
+    assert sorted(map(str, told)) == sorted(f"connection.{name}" for name in names)

@@ -8,7 +8,7 @@ import pytest
 
 from sleepy import sim
 from sleepy.udp.connections import connection_events as events
-from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally, PeerProtocolError, WentAway
+from sleepy.udp.connections.connection_errors import ClosedByPeer, ClosedLocally, PeerProtocolError, TimedOut, WentAway
 from sleepy.udp.delivery.channels.config import ChannelConfig, Delivery, MessageTooLarge, QueueFull
 from sleepy.udp.nodes.node import Node
 from sleepy.udp.nodes.peer import Peer
@@ -411,3 +411,38 @@ def test_a_peer_is_left_in_words_that_can_be_sent(words: dict[str, Any]) -> None
         assert await peer.receive() == b"still here"
 
     between(alice, serve)
+
+
+def test_a_message_whose_time_is_over_is_not_waited_with() -> None:
+    """The channel has no room, and nobody reads; the others behind it have their turn, and the end of it all is an error."""
+
+    async def alice(peer: Peer) -> None:
+        sent = 20  # what the window and the queue hold
+        for number in range(sent):
+            await peer.send(b"%d" % number)
+        await asyncio.sleep(1)
+        with pytest.raises(QueueFull):
+            peer.send_nowait(b"more")
+        begin = asyncio.get_running_loop().time()
+        patient = asyncio.create_task(peer.send(b"last"))
+        await asyncio.gather(*(peer.send(b"late", lifetime=lifetime) for lifetime in (1.0, 2.0)))
+        assert asyncio.get_running_loop().time() - begin == pytest.approx(2.0, abs=0.01)
+        assert not patient.done()
+        await peer.send(b"%d" % sent, 1)
+        await patient
+        for _ in range(3):  # two for the window, one for the queue
+            await peer.send(bytes(1000), 2)
+        waiting = asyncio.create_task(peer.send(bytes(1000), 2, lifetime=1000.0))
+        await asyncio.sleep(1)
+        assert not waiting.done()
+        peer._line.connection.abort(TimedOut("silence"))
+        peer._owner.touch(peer._line)
+        assert isinstance(await outcome(waiting), TimedOut)
+
+    async def serve(peer: Peer) -> None:
+        count = int(await peer.receive(1))
+        got = [await peer.receive() for _ in range(count + 1)]
+        assert got == [*(b"%d" % number for number in range(count)), b"last"]
+
+    tiny = ChannelConfig(queue_messages=1, queue_bytes=1000, max_message_size=1000, window_bytes=2000)
+    between(alice, serve, SMALL, SMALL, tiny)
