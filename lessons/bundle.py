@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=TARGET, help="the zip (out/sleepy-offline.zip)")
     target: Path = parser.parse_args(arguments).out
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)  # what fails here need not fail after minutes
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch) / TOP
             folder.mkdir()
@@ -62,11 +63,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             packed = Path(scratch) / "packed.zip"
             pack(folder, packed)
             attempt(packed, Path(scratch) / "trial")
-            target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(packed, target)
-    except BundleError as error:
+    except (BundleError, OSError) as error:
         print(f"no bundle: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("no bundle: interrupted", file=sys.stderr)
+        return 130
     print(f"{target}  ({target.stat().st_size / 1e6:.0f} MB)")
     return 0
 

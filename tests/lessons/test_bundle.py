@@ -79,3 +79,19 @@ def test_the_solution_is_tried_with_the_wheels_alone(folder, monkeypatch) -> Non
     (folder / "source/pyproject.toml").write_text('[build-system]\nrequires = ["setuptools>=77"]\n')
     with pytest.raises(bundle.BundleError, match="installing from the wheels"):
         bundle._do_an_exercise(folder)
+
+
+def test_a_place_that_cannot_be_is_told_before_minutes_of_work(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(bundle, "fill", lambda _: pytest.fail("it has begun to build"))
+    (tmp_path / "file").touch()
+    assert bundle.main(["--out", str(tmp_path / "file" / "a.zip")]) == 1
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_it_may_be_interrupted(tmp_path, monkeypatch, capsys) -> None:
+    def interrupted(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle, "fill", interrupted)
+    assert bundle.main(["--out", str(tmp_path / "a.zip")]) == 130
+    assert capsys.readouterr().err == "no bundle: interrupted\n"
