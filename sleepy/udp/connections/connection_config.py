@@ -30,7 +30,8 @@ class ConnectionConfig:
         max_datagram: The largest datagram to send or take, in bytes; what the path carries is found out.
         block_memory: How many bytes all blocks and streams to a peer may take, and as many all from it; how they share
             them is in `sleepy.udp.delivery.block_memory`. By default a block that is alone has a window of 1 MiB.
-        congestion: Makes the congestion control, once for each path to a peer; its class will do.
+        congestion: Makes the congestion control, once for each path to a peer (and once here, to see that it does); its
+            class will do.
         random_bytes: Where the challenges to new addresses come from.
 
     Raises:
@@ -57,6 +58,9 @@ class ConnectionConfig:
             check_kind(name, getattr(self, name), int)
         for name in ("congestion", "random_bytes"):
             check_callable(name, getattr(self, name))
+        check_kind(
+            "what congestion makes", self.congestion(), Controller
+        )  # or no connection would come about, nor fail
         if not 1 <= len(self.channels) <= CHANNELS:
             raise ValueError(f"{len(self.channels)} channels; a connection has 1 to {CHANNELS}")
         if not 0 < self.keep_alive <= self.idle_timeout / 2:

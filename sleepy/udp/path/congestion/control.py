@@ -22,7 +22,7 @@ Rules that hold for all of them:
 Source: RFC 9002, section 7 (7.2: rule 1; 7.3.2: rule 2; 7.7: rule 4; 7.8: rule 3).
 """
 
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 INITIAL_PACKETS: Final = 10
 MINIMUM_PACKETS: Final = 2
@@ -74,6 +74,7 @@ class Loss(NamedTuple):
     in_flight: int
 
 
+@runtime_checkable
 class Controller(Protocol):
     """Decides how much may be under way, and how fast it leaves.
 

@@ -10,6 +10,10 @@ from sleepy.udp.connections.parameters import Parameters
 from sleepy.udp.connections.plain import PlainPackets
 from sleepy.udp.delivery.block_memory import FIRST_WINDOW, LEAST_MEMORY
 from sleepy.udp.delivery.channels.config import ChannelConfig
+from sleepy.udp.path.congestion.bbr import Bbr
+from sleepy.udp.path.congestion.cubic import Cubic
+from sleepy.udp.path.congestion.good_bad import GoodBad
+from sleepy.udp.path.congestion.new_reno import NewReno
 
 
 @pytest.mark.parametrize(
@@ -43,3 +47,16 @@ def test_parameters_are_what_is_declared() -> None:
     config = ConnectionConfig(idle_timeout=20.0, max_ack_delay=0.1, max_datagram=1300)
     assert Parameters.decode(config.parameters()).encode() == config.declared.encode()
     assert config.declared.max_ack_delay == 0.1
+
+
+def test_what_makes_no_congestion_control_is_refused_where_it_is_given() -> None:
+    """It would be called with the first peer, and a dial would neither succeed nor fail."""
+    for make, what in ((int, "what congestion makes is of type int"), (lambda: Cubic(1, 2, 3), "argument")):
+        wrong: Any = make
+        with pytest.raises(TypeError, match=what):
+            ConnectionConfig(congestion=wrong)
+
+
+@pytest.mark.parametrize("make", [Bbr, Cubic, NewReno, GoodBad])
+def test_each_of_ours_will_do(make: Any) -> None:
+    ConnectionConfig(congestion=make)
