@@ -25,6 +25,7 @@ from sleepy.sim.sockets import ANY, Address, Ports, SocketInfo, check_port
 if TYPE_CHECKING:
     from sleepy.sim.host import Host
 
+_BYTES: Final = (bytes, bytearray, memoryview)
 LARGEST: Final = 65535 - IP_HEADER - UDP_HEADER
 _NOBODY_ON_PORT: Final = 3
 
@@ -93,17 +94,18 @@ class UdpTransport(asyncio.DatagramTransport):
             ValueError: The socket is connected to another address, or to none and ``addr`` is missing.
             OverflowError: The port is none.
         """
-        if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(data, _BYTES):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
         if self._closing:
             return
         if self.remote is not None:
             if addr is not None and addr[:2] != self.remote:
                 raise ValueError(f"this socket is connected to {self.remote}, so it cannot send to {addr}")
-            addr = self.remote
+            name, port = self.remote
         elif addr is None:
             raise ValueError("this socket is not connected, so sendto() needs an address")
-        name, port = _pair(addr)
+        else:
+            name, port = _pair(addr)
         if len(data) > LARGEST:
             text = f"{os.strerror(errno.EMSGSIZE)}: {len(data)} bytes, but {LARGEST} at most"
             self._protocol.error_received(OSError(errno.EMSGSIZE, text))
