@@ -153,9 +153,11 @@ class UdpTransport(asyncio.DatagramTransport):
 
 
 def _pair(address: Any) -> Address:
-    match address:
-        case (str(name), int(port), *_):
-            check_port(port)
-            return name, port
-        case _:
-            raise TypeError(f"an address is a pair such as ('server', 9000), not {address!r}")
+    try:
+        name, port = address[0], address[1]
+    except (TypeError, LookupError):
+        name = port = None
+    if not isinstance(name, str) or not isinstance(port, int):
+        raise TypeError(f"an address is a pair such as ('server', 9000), not {address!r}")
+    check_port(port)
+    return name, port

@@ -198,6 +198,8 @@ def test_rule_4_what_a_later_link_does_not_carry_is_reported_to_who_is_connected
         ("text", ("server", PORT), TypeError, "bytes-like object, not 'str'"),
         (5, ("server", PORT), TypeError, "bytes-like object, not 'int'"),
         (b"x", "server", TypeError, "a pair such as"),
+        (b"x", 9000, TypeError, "a pair such as"),
+        (b"x", ("server",), TypeError, "a pair such as"),
         (b"x", ("server", "9000"), TypeError, "a pair such as"),
         (b"x", ("server", 65536), OverflowError, "port must be 0-65535"),
     ],
