@@ -76,7 +76,9 @@ class Dialogue:
             ValueError: There is no such channel.
         """
         if not self.offer(message, channel, expires):
-            raise QueueFull(f"channel {channel} has no room for a message of {len(message)} bytes")
+            raise QueueFull(
+                f"channel {channel} has no room for {len(message)} bytes more now; a peer's send() waits for it"
+            )
 
     def offer(self, message: Message, channel: int = 0, expires: float | None = None) -> bool:
         """Queue a message, as by `send`, if its channel has room; whether it had."""

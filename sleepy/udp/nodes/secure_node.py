@@ -30,7 +30,8 @@ def open_node(
     Args:
         local: Where to bind, as (host, port); an empty host for all interfaces, port 0 for any.
         identity: Who we are; None for a new identity that lasts as long as the node.
-        accept: Is asked who may enter, with the peer's public key and its address, both proved. None: all may.
+        accept: Is asked who may enter, with the peer's public key and its address, both proved. None: all may,
+            also into a node that only dials; ``lambda key, address: False`` keeps them out.
         psk: The key of a closed group, 32 bytes: who does not have it gets nowhere.
         config: The options of connections; the channels must be the same on both sides.
         max_peers: How many peers there may be before others are refused; those that we dial are not counted against it.

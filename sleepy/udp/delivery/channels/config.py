@@ -93,7 +93,10 @@ _NUMBERS: Final = (
 
 
 class QueueFull(SleepyError):
-    """The message was not taken: so much waits to be sent already. Wait until `can_send` says yes."""
+    """The message was not taken: so much waits to be sent already.
+
+    `sleepy.udp.nodes.peer.Peer.send` waits for room; of a bare connection the event `RoomAgain` tells.
+    """
 
 
 class MessageTooLarge(SleepyError, ValueError):

@@ -44,7 +44,7 @@ def test_what_was_refused_is_waited_for() -> None:
     dialogue.send(b"first")
     assert not dialogue.can_send(1)
     assert dialogue._news.wanted
-    with pytest.raises(QueueFull):
+    with pytest.raises(QueueFull, match="no room for 6 bytes more now"):
         dialogue.send(b"second")
     for _ in range(16):
         dialogue.open_block()
