@@ -23,6 +23,7 @@ from shutil import copy
 from time import thread_time_ns
 from typing import Any
 
+from benchmarks.arguments import count
 from benchmarks.compiled import ROOT, build, run
 from benchmarks.endpoint_naive import NaiveEndpoint
 from benchmarks.endpoint_work import WORKS
@@ -91,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compiled", action="store_true", help="build and measure the compiled endpoint too")
     parser.add_argument("--reliable", type=Path, metavar="FOLDER", help="build and measure the C library too")
-    parser.add_argument("--rounds", type=int, default=40, help="turns of each contender at each work (default: 40)")
+    parser.add_argument("--rounds", type=count, default=40, help="turns of each contender at each work (default: 40)")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:

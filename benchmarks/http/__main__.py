@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.arguments import count, duration
 from benchmarks.compiled import ROOT, build
 from benchmarks.http import peers
 from benchmarks.http.contenders import AGAINST, CONTENDERS, HOSTS, IDLE, MAIN
@@ -38,17 +39,17 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.http", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each contender (default: 15)")
-    parser.add_argument("--seconds", type=float, default=0.3, help="length of a turn, roughly (default: 0.3)")
+    parser.add_argument("--rounds", type=count, default=15, help="turns of each contender (default: 15)")
+    parser.add_argument("--seconds", type=duration, default=0.3, help="length of a turn, roughly (default: 0.3)")
     parser.add_argument("--quick", action="store_true", help="three short rounds: a first look")
-    parser.add_argument("--callers", type=int, nargs="+", default=[1, 64, 256], help="(default: 1 64 256)")
+    parser.add_argument("--callers", type=count, nargs="+", default=[1, 64, 256], help="(default: 1 64 256)")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="contenders with one of these words in the name")
     parser.add_argument("--peers", action="store_true", help="measure the peers too; installs them at the first time")
     parser.add_argument("--compiled", action="store_true", help="build and measure the compiled package too")
     parser.add_argument("--json", type=Path, help="write all figures to this file too")
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--hosts", type=int, help="ask so many addresses in turn, with a client for each")
-    mode.add_argument("--idle", type=int, help="keep so many more connections open, and idle")
+    mode.add_argument("--hosts", type=count, help="ask so many addresses in turn, with a client for each")
+    mode.add_argument("--idle", type=count, help="keep so many more connections open, and idle")
     mode.add_argument("--profile", action="store_true", help="profile sleepy's clients instead of measuring")
     options = parser.parse_args()
     if options.quick:

@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.arguments import count
 from benchmarks.http import peers
 from benchmarks.http.load import BODY
 from benchmarks.http.server import CLIENT_CPU, SERVER_CPU, prepare
@@ -168,8 +169,8 @@ def main() -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each server (default: 7)")
-    parser.add_argument("--seconds", type=int, default=2, help="length of a turn (default: 2)")
+    parser.add_argument("--rounds", type=count, default=7, help="turns of each server (default: 7)")
+    parser.add_argument("--seconds", type=count, default=2, help="length of a turn (default: 2)")
     parser.add_argument("--peers", action="store_true", help="measure the peers too; installs them at the first time")
     parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()

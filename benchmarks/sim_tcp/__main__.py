@@ -11,6 +11,7 @@ from random import Random
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks.arguments import count
 from labs.analysis.percentiles import percentile
 from labs.analysis.transit import crossings, delays
 from labs.capture import read as read_capture
@@ -98,8 +99,8 @@ def interval(real: Sequence[float], ours: Sequence[float]) -> tuple[float, float
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.sim_tcp")
     parser.add_argument("--congestion", default="reno", choices=["reno", "cubic"], help="the kernel's (reno)")
-    parser.add_argument("--repeats", type=int, default=50, help="transfers of a size for each seed (50)")
-    parser.add_argument("--seeds", type=int, default=4, help="how many; they are played at the same time (4)")
+    parser.add_argument("--repeats", type=count, default=50, help="transfers of a size for each seed (50)")
+    parser.add_argument("--seeds", type=count, default=4, help="how many; they are played at the same time (4)")
     parser.add_argument("--only-sim", action="store_true", help="leave the kernel out")
     options = parser.parse_args()
     seeds = range(1, options.seeds + 1)

@@ -28,6 +28,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import count, duration
 from benchmarks.compiled import build
 from benchmarks.http import peers
 from benchmarks.http.rounds import Cell
@@ -45,10 +46,12 @@ def parse() -> argparse.Namespace:
         prog="python -m benchmarks.udp", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each contender (default: 15)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="length of a turn, roughly (default: 0.5)")
-    parser.add_argument("--crowd", type=int, default=10_000, help="peers on one node (default: 10000)")
-    parser.add_argument("--time", type=float, default=20.0, help="seconds that a simulated transfer has (default: 20)")
+    parser.add_argument("--rounds", type=count, default=15, help="turns of each contender (default: 15)")
+    parser.add_argument("--seconds", type=duration, default=0.5, help="length of a turn, roughly (default: 0.5)")
+    parser.add_argument("--crowd", type=count, default=10_000, help="peers on one node (default: 10000)")
+    parser.add_argument(
+        "--time", type=duration, default=20.0, help="seconds that a simulated transfer has (default: 20)"
+    )
     parser.add_argument("--quick", action="store_true", help="two short rounds of everything: a first look")
     parser.add_argument("--only", nargs="+", metavar="WORD", help="contenders with one of these words in the name")
     parser.add_argument("--peers", action="store_true", help="measure the peers too; installs them at the first time")
