@@ -6,6 +6,7 @@ Rules:
    it is acked.
 2. Messages wait until the other side's hello has come: before that nobody knows whether the channels are the same. And
    nothing else is read before it, nor acked: it may be late, and from an earlier conversation between the same addresses.
+   Nor is a hello that answers somebody else's (`sleepy.udp.connections.plain`, rule 5).
 3. A hello with another number is somebody else at the same address. If it bears our tag, the peer was started anew; if not,
    it may be late, and we ask (`sleepy.udp.connections.plain`, rule 4).
 4. Who is asked, and still waits for a hello, or is asked by the peer that it knows, says its own hello once more.
@@ -32,7 +33,7 @@ class Greeting:
         question: A question to be sent; None if there is none.
     """
 
-    __slots__ = ("_acked", "_packets", "due", "payload", "peer", "question")
+    __slots__ = ("_acked", "_packets", "_said", "due", "payload", "peer", "question")
 
     def __init__(self, parameters: bytes, random_bytes: Callable[[int], bytes], packets: PlainPackets) -> None:
         nonce = random_bytes(NONCE)
@@ -41,6 +42,7 @@ class Greeting:
         self.peer: bytes | None = None
         self.question: bytes | None = None
         self._packets = packets
+        self._said = False
         self._acked = False
         packets.ours = nonce[:TAG]
 
@@ -54,6 +56,8 @@ class Greeting:
         if self.peer is not None:
             return True
         self._answer(datagram)
+        if self._said and self._packets.is_for_another(datagram):
+            return False
         return beginning(datagram) is not None
 
     def is_over(self, datagram: bytes) -> bool:
@@ -86,6 +90,7 @@ class Greeting:
     def token(self) -> "tuple[Greeting, int, int, int]":
         """The token of a packet with our hello in it, which is about to leave."""
         self.due = False
+        self._said = True
         return (self, HELLO, 0, 0)
 
     def on_acked(self, _what: int, _first: int, _count: int, /) -> None:

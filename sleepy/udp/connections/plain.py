@@ -16,8 +16,9 @@ Rules:
 4. A hello with another number may be late from an earlier conversation, or the peer was started anew and knows nothing of
    this one. So we ask (a *question*): who has just said this hello says it again, with our tag, and only that ends the
    conversation. Whoever else gets the question has another tag, and does not read it.
-5. Only who knows no peer yet believes any hello. Was it a late one, then the peer's own is another, and ends what has hardly
-   begun.
+5. Who knows no peer yet believes any hello, unless it has said its own already, and this one bears a tag that is neither
+   its own nor zeros: that is an answer to who was here before. If one was late and is believed all the same, the peer's own
+   is another, and ends what has hardly begun.
 
 A question is one byte, with which neither a packet nor a fragment begins, the tag to be used, and the tag of its receiver.
 
@@ -85,6 +86,10 @@ class PlainPackets:
     def protect(self, payload: bytes, _now: float) -> bytes:
         """Add the tag."""
         return payload + self.theirs
+
+    def is_for_another(self, datagram: bytes) -> bool:
+        """Whether its sender takes us for somebody else, who was here before us."""
+        return not datagram.endswith((self.ours, NO_TAG))
 
     def unprotect(self, datagram: bytes, _now: float) -> bytes | None:
         """Take the tag off; None if it is not ours, and the peer does not say hello."""

@@ -86,6 +86,18 @@ def test_before_the_peers_hello_nothing_else_is_read() -> None:
     assert not greeting.repeat()
 
 
+def test_who_has_said_hello_reads_none_that_answers_somebody_else() -> None:
+    """Rule 2: two dials behind each other, and the peer has heard the first one's hello."""
+    packets = PlainPackets()
+    greeting = Greeting(b"", Random(1).randbytes, packets)
+    hello = Endpoint(now=0.0).send(write_hello(Hello(b"12345678", b"")))[0]
+    assert greeting.may_read(hello + b"else")  # it began, and may know us from before
+    greeting.token()
+    assert not greeting.may_read(hello + b"else")
+    assert greeting.may_read(hello + packets.ours)
+    assert greeting.may_read(hello + NO_TAG)  # both began
+
+
 def test_numbers_become_tags() -> None:
     """Rule 3 of plain: ours from the start, the peer's when it has said hello."""
     packets = PlainPackets()

@@ -11,9 +11,9 @@ from sleepy.udp.connections.connection_errors import TimedOut, WentAway
 from tests.sleepy.udp.exchange import ALICE, BOB, EVE, Exchange, plain
 
 
-def together() -> Exchange:
+def together(caller: Address = ALICE, called: Address = BOB) -> Exchange:
     exchange = Exchange(alice=plain(1), bob=plain(2))
-    exchange.dial(ALICE, BOB)
+    exchange.dial(caller, called)
     exchange.run(1)
     return exchange
 
@@ -199,7 +199,7 @@ def test_late_hellos_change_nothing_and_a_restart_is_noticed_all_the_same(to: Ad
 
 def test_a_late_hello_that_comes_first_ends_what_has_hardly_begun() -> None:
     """Rule 5 of plain: both sides hear of it at once, and the next call gets through."""
-    exchange = together()
+    exchange = together(caller=BOB, called=ALICE)
     hello = next(datagram for _, here, _, datagram in exchange.sent if here == BOB)
     for seed, here in enumerate((ALICE, BOB)):
         exchange.boards[here] = plain(10 + seed)
@@ -211,6 +211,34 @@ def test_a_late_hello_that_comes_first_ends_what_has_hardly_begun() -> None:
     exchange.dial(ALICE, BOB)
     exchange.run(5)
     exchange.talk(exchange.connected(ALICE)[-1].line, exchange.connected(BOB)[-1].line)
+
+
+def test_a_late_answer_to_an_earlier_call_deceives_nobody() -> None:
+    """Rule 5 of plain: it bears another's tag."""
+    exchange = together()
+    answer = next(datagram for _, here, _, datagram in exchange.sent if here == BOB)
+    for seed, here in enumerate((ALICE, BOB)):
+        exchange.boards[here] = plain(10 + seed)
+    exchange.dial(ALICE, BOB)
+    exchange.post(BOB, ALICE, answer, delay=0.001)
+    exchange.run(1)
+    one, two = (exchange.connected(here)[1].line for here in (ALICE, BOB))
+    assert not exchange.closed.keys() & {one, two}
+    exchange.talk(one, two)
+
+
+def test_a_call_behind_one_that_was_given_up_gets_through() -> None:
+    """By who was started anew in the same moment, say: the answer to the first call is none to the second."""
+    exchange = Exchange(alice=plain(1), bob=plain(2))
+    exchange.dial(ALICE, BOB)
+    exchange.run(0)
+    exchange.boards[ALICE] = plain(3)
+    exchange.dial(ALICE, BOB)
+    exchange.run(3)
+    (one,) = exchange.connected(ALICE)
+    first, second = exchange.connected(BOB)
+    assert isinstance(exchange.closed[first.line], WentAway)
+    exchange.talk(one.line, second.line)
 
 
 def test_nobody_can_be_expected() -> None:
