@@ -118,9 +118,14 @@ def host(side: Side, package: str, base: Path) -> int:
     os.execv(program[0], program)  # noqa: S606 - no shell is what we want
 
 
+def own_namespace() -> str:
+    """The network namespace of this process, as /proc tells it."""
+    return str(Path("/proc/self/ns/net").readlink())
+
+
 def _connect(ip: IPRoute, side: Side, pid: int) -> None:
     """Lay a cable from the router to a process that is about to be in a network namespace of its own."""
-    ours = Path("/proc/self/ns/net").readlink()
+    ours = Path(own_namespace())
     _wait(lambda: Path(f"/proc/{pid}/ns/net").readlink() != ours, f"the {side.role}'s network namespace")
     peer = {"ifname": side.role, "address": side.host_mac, "net_ns_pid": pid}
     ip.link("add", ifname=side.interface, kind="veth", address=side.router_mac, peer=peer)

@@ -17,7 +17,7 @@ from typing import IO, NamedTuple, cast
 from labs.impairment.choice import choose
 from labs.scenario import Scenario
 from labs.worlds import Probe, Progress, Run, WorldError, carry_out, convene, roles
-from labs.worlds.namespaces import LEFT, RIGHT
+from labs.worlds.namespaces import LEFT, RIGHT, own_namespace
 
 NOTES: tuple[str, ...] = ()
 
@@ -93,7 +93,7 @@ def _try(command: Sequence[str]) -> Mapping[str, str]:
     """The obstacles found by trying, by what they are in the way of."""
     try:
         tried = subprocess.run(
-            [*command, *roles.python(_TRIAL)],
+            [*command, *roles.python(_TRIAL, own_namespace())],
             capture_output=True,
             check=False,
             env=roles.environment(),

@@ -1,7 +1,8 @@
 """Whether the `netns` world can be had: a trial in namespaces that are gone a moment later.
 
-Run inside them by `labs.worlds.netns`; apart from `labs.worlds.namespaces`, because the trial needs all impairments, and
-what builds the network should start quickly.
+Run inside them by `labs.worlds.netns`, and nowhere else: what it builds goes with them, and nobody else would tear it down.
+Apart from `labs.worlds.namespaces`, because the trial needs all impairments, and what builds the network should start
+quickly.
 """
 
 import json
@@ -14,11 +15,18 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from labs.impairment.choice import obstacles
-from labs.worlds.namespaces import LEFT, RIGHT, set_up
+from labs.worlds.namespaces import LEFT, RIGHT, own_namespace, set_up
 
 
 def main() -> int:
-    """Try everything once; print as JSON what is in the way of what."""
+    """Try everything once; print as JSON what is in the way of what.
+
+    On the command line stands the network namespace of who started it, which must be another than ours.
+    """
+    outside = sys.argv[1:]
+    if len(outside) != 1 or not outside[0].startswith("net:[") or outside == [own_namespace()]:
+        print("this module is started by labs.worlds.netns, in namespaces of their own", file=sys.stderr)
+        return 2
     findings = {"network": _network_obstacle()}
     if not findings["network"]:
         findings |= obstacles(LEFT.router, RIGHT.router)
