@@ -267,10 +267,13 @@ def test_a_peer_that_falls_silent_is_given_up() -> None:
     assert path.happened("a") == [Opened(), Closed(Failure.TIMED_OUT)]
 
 
+FEW = 0.05  # so that all tries of one packet, there and back, fail once in ten million times
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(),
-    loss=st.floats(0, 0.3),
+    loss=st.floats(0, FEW) | st.floats(0, 0.3),
     forth=st.binary(max_size=3000),
     back=st.binary(max_size=3000),
     times=st.integers(1, 10),
@@ -278,7 +281,10 @@ def test_a_peer_that_falls_silent_is_given_up() -> None:
 def test_over_any_path_all_arrives_and_both_close(
     seed: int, loss: float, forth: bytes, back: bytes, times: int
 ) -> None:
-    """Loss, duplicates, reordering: the streams arrive whole, the ends are seen, and nothing is left to do."""
+    """Loss, duplicates, reordering: the streams arrive whole, the ends are seen, and nothing is left to do.
+
+    Of many losses one end may have bad luck with each of its tries, and give the other up.
+    """
     path = Path(Random(seed), loss)
     path.connect()
     path.run(until=200)
@@ -290,8 +296,9 @@ def test_over_any_path_all_arrives_and_both_close(
         path.ends[name].finish(path.now)
         path.pump()
     path.run()
-    assert path.streams["b"] == forth * times
-    assert Ended() in path.events["b"]
-    if path.streams["a"] != back * times:  # a closes, and the peer's last bytes may have lost their last chance
-        assert Closed(Failure.TIMED_OUT) in path.events["b"]
+    given_up = any(Closed(Failure.TIMED_OUT) in events for events in path.events.values())
+    if not given_up:
+        assert (path.streams["b"], path.streams["a"]) == (forth * times, back * times)
+        assert Ended() in path.events["b"]
+    assert not given_up or loss > FEW, "somebody was given up, though few packets are lost"
     assert path.states() == (State.CLOSED, State.CLOSED)
