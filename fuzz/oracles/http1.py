@@ -330,6 +330,11 @@ _last_interim = _of(
     rb"\AHTTP/1\.[01] 1[0-9][0-9]",
     "RFC 9110, section 15.2: the answer that it announces follows; for llhttp nothing may follow",
 )
+_expectation = _of(
+    "another expectation than 100-continue",
+    rb"(?i)\nexpect:",
+    "RFC 9110, section 10.1.1: a server may answer 417 to one that it does not know; both others leave it to their callers",
+)
 _both_lengths = _of(
     "Transfer-Encoding beside Content-Length, or in HTTP/1.0",
     rb"(?i)transfer-encoding:",
@@ -372,6 +377,8 @@ DIFFERENCES = [
     _trailer("h11", "trailers", _POST + _CHUNKED + b"\r\n0\r\ncontent-length: 1\r\n\r\n"),
     _trailer("llhttp", "trailers", b"HTTP/1.1 200 OK\r\n" + _CHUNKED + b"\r\n0\r\ntransfer-encoding: x\r\n\r\n"),
     _chunk_blanks("h11", "chunk's size", _POST + _CHUNKED + b"\r\n1 \r\nx\r\n0\r\n\r\n"),
+    _expectation("h11", "expects is not known", _HOST + b"expect: x\r\n\r\n"),
+    _expectation("llhttp", "expects is not known", _HOST + b"expect: x\r\n\r\n"),
     _both_lengths("llhttp", "in doubt", b"HTTP/1.0 200 x\r\n" + _CHUNKED + b"\r\n0\r\n\r\n"),
     _both_lengths("h11", "in doubt", _POST + _CHUNKED + b"content-length: 5\r\n\r\n0\r\n\r\n"),
 ]
